@@ -1,0 +1,1 @@
+"""The organisations: the Flower ClientApp, and what a node does with its rows."""

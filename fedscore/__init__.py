@@ -1,0 +1,1 @@
+"""Federated, privacy-preserving credit scoring from encrypted, differentially private sums."""

@@ -1,0 +1,85 @@
+"""From log-odds per cell to a card of points per bin."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+
+from fedscore.card.model import Bin, Card, CardTable, Scale
+from fedscore.contract import Contract, Table
+
+__all__ = ["build_card"]
+
+DECIMALS = 2
+"""Points are rounded to so many decimals."""
+
+
+def build_card(
+    contract: Contract,
+    *,
+    cell_log_odds: npt.NDArray[np.float64],
+    bin_of_cell: npt.NDArray[np.int64],
+    intercept: float,
+    bad: npt.NDArray[np.float64],
+    good: npt.NDArray[np.float64],
+) -> Card:
+    """Builds the card.
+
+    Args:
+        contract: Gives tables, labels and the outcome.
+        cell_log_odds: [cells over all tables], log-odds of the outcome that a cell adds; equal in a bin.
+        bin_of_cell: [cells], number of the bin that each cell belongs to.
+        intercept: Log-odds that every record starts from.
+        bad: [cells], noisy counts of bad records.
+        good: [cells], noisy counts of good records.
+    """
+    scale = Scale()
+    tables = []
+    start = 0
+    for table in contract.tables:
+        cells = slice(start, start + table.size)
+        points = -scale.factor * cell_log_odds[cells]
+        tables.append(_table(table, points, bin_of_cell[cells], bad[cells], good[cells]))
+        start = cells.stop
+    return Card(
+        software_version=version("fedscore"),
+        contract_hash=contract.hash(),
+        contract_name=contract.name,
+        outcome=contract.outcome.definition,
+        scale=scale,
+        intercept_points=round(scale.offset - scale.factor * intercept, DECIMALS),
+        characteristics=tuple(table for table in tables if not table.parents),
+        interactions=tuple(table for table in tables if table.parents),
+    )
+
+
+def _table(
+    table: Table,
+    points: npt.NDArray[np.float64],
+    bins: npt.NDArray[np.int64],
+    bad: npt.NDArray[np.float64],
+    good: npt.NDArray[np.float64],
+) -> CardTable:
+    total = max(float(np.maximum(bad + good, 0.0).sum()), 1.0)
+    entries = []
+    for number in dict.fromkeys(bins.tolist()):
+        cells = np.flatnonzero(bins == number)
+        bad_count, count = float(bad[cells].sum()), float((bad + good)[cells].sum())
+        entries.append(
+            Bin(
+                label=_label(table, cells.tolist()),
+                cells=tuple(cells.tolist()),
+                # + 0.0 turns the negative zero of rounding into zero
+                points=round(float(points[cells[0]]), DECIMALS) + 0.0,
+                share=round(max(count, 0.0) / total, 6),
+                bad_rate=round(min(max(bad_count / count, 0.0), 1.0), 6) if count >= 1.0 else None,
+            )
+        )
+    return CardTable(name=table.name, parents=table.parents, monotone=table.monotone, bins=tuple(entries))
+
+
+def _label(table: Table, cells: list[int]) -> str:
+    first, last = table.cells[cells[0]].label, table.cells[cells[-1]].label
+    return first if len(cells) == 1 else f"{first} … {last}"

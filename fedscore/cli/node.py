@@ -1,0 +1,95 @@
+"""`fedscore node`: what an organisation's engineer does before taking part."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands to the application."""
+    group = typer.Typer(no_args_is_help=True, help="Node: an organisation's part of a federation.")
+    group.command("check")(_check)
+    # With a single command typer would leave out its name.
+    group.callback()(_node)
+    app.add_typer(group, name="node")
+
+
+def _node() -> None:
+    """Node: an organisation's part of a federation."""
+
+
+def _check(
+    file: Annotated[Path, typer.Argument(help="The node's configuration, node.toml.", metavar="FILE")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Try everything out without sending anything: configuration, contract, keys, data, and the price.
+
+    Shows what the node would send in each round at most: values, bytes, sensitivity and noise.
+    """
+    from clients.config import load_node_config  # noqa: PLC0415 - other commands do not pay for it
+    from clients.deployment import load_rows, node_of  # noqa: PLC0415
+    from fedscore.learners.agenda import Agenda  # noqa: PLC0415
+
+    config = load_node_config(file)
+    node = node_of(config)
+    rows = load_rows(config.data, node.contract, role=config.role)
+    agenda = Agenda(node.contract, run="0" * 32)
+    found: dict[str, Any] = {
+        "party": config.party,
+        "role": config.role.value,
+        "committee_member": node.committee_member,
+        "contract": node.contract.name,
+        "contract_hash": node.contract.hash(),
+        "training_rows": len(rows),
+        "bad_rate": round(float(rows.outcome.mean()), 4) if len(rows) else None,
+        "epsilon": agenda.record.epsilon,
+        "epsilon_person": agenda.person.epsilon,
+        "delta": node.contract.privacy.delta,
+        "rounds": [
+            {
+                "sum": request.name,
+                "values": request.dimension,
+                "bytes": request.layout.plaintexts_for(request.dimension)
+                * node.contract.encryption.key_bits
+                // 4,
+                "sensitivity": math.sqrt(request.sensitivity_squared) / request.scale,
+                "noise_share": math.sqrt(request.share_variance) / request.scale,
+            }
+            for request in agenda.requests
+        ],
+    }
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, allow_nan=False))
+        return
+    for line in _lines(found):
+        typer.echo(line)
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    seat = found["committee_member"]
+    price = (
+        f"epsilon {found['epsilon']:.4f} for a record, {found['epsilon_person']:.4f} for a person, "
+        f"delta {found['delta']:g}"
+    )
+    head = [
+        f"party            {found['party']} ({found['role']})",
+        f"committee        {'not a member' if seat is None else f'member {seat}'}",
+        f"contract         {found['contract']}, hash {found['contract_hash']}",
+        f"training rows    {found['training_rows']:,} (bad rate {found['bad_rate']}): stays here",
+        f"price of a run   {price}",
+        "would be sent    (at most)      values      bytes    sensitivity    own noise",
+    ]
+    rounds = [
+        f"  {one['sum']:<24}{one['values']:>10,}{one['bytes']:>11,}"
+        f"{one['sensitivity']:>15.3f}{one['noise_share']:>13.2f}"
+        for one in found["rounds"]
+    ]
+    return [*head, *rounds, "nothing was sent"]

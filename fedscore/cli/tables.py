@@ -1,0 +1,88 @@
+"""Results as tables in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.table import Table
+
+from fedscore.card import Card
+from simulations.report import PartyLine
+from simulations.results import Run, Summary
+from simulations.wording import bytes_in_words, epsilon_in_words, method_in_words, points_in_words
+
+__all__ = ["party_table", "points_tables", "run_table", "summary_table"]
+
+_NOTHING = "\N{EN DASH}"
+
+
+def run_table(runs: Iterable[Run]) -> Table:
+    """Single runs with what they cost."""
+    table = _table("method", "AUC", "KS", "ε", "ε/person", "rounds", "sent/party", "s")
+    for run in runs:
+        table.add_row(
+            method_in_words(run),
+            f"{run.auc:.4f}",
+            f"{run.ks:.3f}",
+            epsilon_in_words(run.epsilon),
+            epsilon_in_words(run.epsilon_person),
+            str(run.rounds or _NOTHING),
+            bytes_in_words(run.bytes_per_party),
+            f"{run.seconds:.1f}",
+            style="bold" if run.baseline is None else None,
+        )
+    return table
+
+
+def summary_table(summary: Iterable[Summary]) -> Table:
+    """Methods over their seeds."""
+    table = _table("method", "ε", "seeds", "AUC", "± sd", "KS", "gap to LightGBM")
+    for entry in summary:
+        table.add_row(
+            method_in_words(entry),
+            epsilon_in_words(entry.epsilon),
+            str(entry.n),
+            f"{entry.auc_mean:.4f}",
+            _or_nothing(entry.auc_sd, ".4f"),
+            f"{entry.ks_mean:.3f}",
+            _or_nothing(entry.gap_to_lightgbm, "+.4f"),
+            style="bold" if entry.baseline is None else None,
+        )
+    return table
+
+
+def party_table(lines: Iterable[PartyLine]) -> Table:
+    """What taking part is worth to each organisation."""
+    table = _table("organisation", "training rows", "AUC of its own card", "AUC of the federated card")
+    for line in lines:
+        table.add_row(
+            line.party,
+            f"{line.rows:,}",
+            _or_nothing(line.local_auc, ".4f"),
+            _or_nothing(line.federated_auc, ".4f"),
+        )
+    return table
+
+
+def points_tables(card: Card, count: int) -> Sequence[Table]:
+    """The points of the characteristics that decide most."""
+    tables = []
+    for characteristic in card.strongest(count):
+        table = _table(characteristic.name, "points")
+        for entry in characteristic.bins:
+            table.add_row(entry.label, points_in_words(entry.points))
+        tables.append(table)
+    return tables
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _or_nothing(value: float | None, form: str) -> str:
+    return _NOTHING if value is None else format(value, form)

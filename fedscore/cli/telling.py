@@ -1,0 +1,50 @@
+"""What the terminal says about finished experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.columns import Columns
+from rich.console import Console
+
+from fedscore.cli.tables import party_table, points_tables, run_table, summary_table
+from simulations.demo import DemoResult
+from simulations.results import Results
+from simulations.wording import promises
+
+__all__ = ["tell_demo", "tell_simulation"]
+
+_STRONGEST = 3
+
+
+def tell_demo(demo: DemoResult) -> None:
+    """Print what the demo found to standard output."""
+    console = Console(highlight=False)
+    runs = demo.results.runs
+    console.print("[bold]The people are synthetic:[/bold] nobody in these data exists.\n")
+    console.print(run_table(runs))
+    console.print(
+        f"The key ceremony ({demo.contract.encryption.key_bits} bits) took {demo.ceremony_seconds:.1f} s "
+        "more. All methods are measured on the same test rows of all organisations.\n"
+    )
+    console.print("[bold]What taking part is worth to each organisation[/bold], on its own test rows")
+    console.print(party_table(demo.parties))
+    console.print(f"[bold]Points of the {_STRONGEST} strongest characteristics[/bold] (more is safer)")
+    console.print(Columns(points_tables(demo.card, _STRONGEST), padding=(0, 4)))
+    console.print("\n[bold]Privacy[/bold]")
+    for statement in promises(runs[0], demo.contract):
+        console.print(f"[bold]{statement.heading}.[/bold] {statement.text}")
+    _files(console, demo.folder)
+
+
+def tell_simulation(results: Results, folder: Path) -> None:
+    """Print what a simulation found to standard output."""
+    console = Console(highlight=False)
+    console.print(summary_table(results.summary))
+    _files(console, folder)
+
+
+def _files(console: Console, folder: Path) -> None:
+    console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"Card:   {folder / 'card.json'}", soft_wrap=True)
+    console.print(f"Data:   {folder / 'results.json'}, results.csv", soft_wrap=True)

@@ -1,0 +1,55 @@
+"""The contract of a consortium: what its organisations signed, and what follows from it.
+
+`load_contract` reads a `contract.toml`, `check` finds every mistake in one with its line, and a `Contract`
+knows its tables, its hash and what each role must supply.
+"""
+
+from __future__ import annotations
+
+from fedscore.contract.characteristics import (
+    ALL_ROLES,
+    Characteristic,
+    Derived,
+    Direction,
+    Formula,
+    Interaction,
+    InteractionSide,
+    Role,
+    Special,
+    ValueType,
+)
+from fedscore.contract.checking import check
+from fedscore.contract.findings import Finding, FindingLevel
+from fedscore.contract.model import Contract
+from fedscore.contract.parsing import load_contract, parse_contract
+from fedscore.contract.tables import Cell, CellKind, Table
+from fedscore.contract.terms import EncryptionTerms, NoiseMode, Outcome, Party, PrivacyTerms, RowRules, Split
+
+__all__ = [
+    "ALL_ROLES",
+    "Cell",
+    "CellKind",
+    "Characteristic",
+    "Contract",
+    "Derived",
+    "Direction",
+    "EncryptionTerms",
+    "Finding",
+    "FindingLevel",
+    "Formula",
+    "Interaction",
+    "InteractionSide",
+    "NoiseMode",
+    "Outcome",
+    "Party",
+    "PrivacyTerms",
+    "Role",
+    "RowRules",
+    "Special",
+    "Split",
+    "Table",
+    "ValueType",
+    "check",
+    "load_contract",
+    "parse_contract",
+]

@@ -1,0 +1,50 @@
+"""The readable parts of a contract, so that rules can speak although other parts are unreadable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fedscore.contract.characteristics import Characteristic, Derived, Interaction
+from fedscore.contract.terms import Outcome, Party, PrivacyTerms, RowRules
+
+__all__ = ["Draft"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What could be read of a contract.
+
+    Attributes:
+        characteristics: By their place in the file, as all the following.
+        derived: Derived characteristics.
+        interactions: Interactions.
+        parties: The roster.
+        complete_roster: Whether every party could be read: otherwise nobody is counted.
+        outcome: None if unreadable, as the following.
+        rows: Rules for rows.
+        privacy: Privacy terms.
+        unreadable: Names of characteristics that exist but could not be read: a reference to one of them
+            is no second mistake.
+    """
+
+    characteristics: Mapping[int, Characteristic]
+    derived: Mapping[int, Derived]
+    interactions: Mapping[int, Interaction]
+    parties: Mapping[int, Party]
+    complete_roster: bool
+    outcome: Outcome | None
+    rows: RowRules | None
+    privacy: PrivacyTerms | None
+    unreadable: frozenset[str]
+
+    def by_name(self) -> Mapping[str, Characteristic | Derived]:
+        """Characteristics and derived ones by name; of two with the same name, the upper."""
+        items: tuple[Characteristic | Derived, ...] = (*self.characteristics.values(), *self.derived.values())
+        return {item.name: item for item in reversed(items)}
+
+    def used_names(self) -> frozenset[str]:
+        """Names that some formula or interaction refers to."""
+        in_formulas = (name for item in self.derived.values() for name in item.of)
+        in_pairs = (side.of for item in self.interactions.values() for side in (item.first, item.second))
+        return frozenset((*in_formulas, *in_pairs))

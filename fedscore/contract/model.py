@@ -1,0 +1,184 @@
+"""The contract as an object: what the organisations signed, its tables and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal, Self
+
+from pydantic import ValidationError, model_validator
+
+from fedscore.contract.characteristics import Characteristic, Derived, Interaction, Role
+from fedscore.contract.draft import Draft
+from fedscore.contract.explaining import explain
+from fedscore.contract.findings import FindingLevel
+from fedscore.contract.rules import problems_of
+from fedscore.contract.tables import Table, build_tables
+from fedscore.contract.terms import EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules, Split
+from fedscore.contract.values import Identifier, Term, Text
+from fedscore.errors import ContractError
+
+__all__ = ["Contract"]
+
+
+class Contract(Term):
+    """What the organisations of a consortium signed.
+
+    Every run, message, ledger entry and model carries its hash, and a node refuses any contract other
+    than the one that its owner accepted. An inconsistent contract cannot be constructed.
+    """
+
+    version: Literal[1]
+    """The version of this format: 1."""
+
+    name: Identifier
+    """The contract's name: letters, digits, - _ . (at most 64)."""
+
+    purpose: Text
+    """What the score is for, in one sentence: data may be used for nothing else."""
+
+    outcome: Outcome
+    """What the score predicts."""
+
+    rows: RowRules
+    """What a row is, and how many of them there may be."""
+
+    split: Split
+    """Which rows train and which test."""
+
+    characteristics: tuple[Characteristic, ...]
+    """The columns that are used, and their grids."""
+
+    derived: tuple[Derived, ...] = ()
+    """Characteristics computed from others."""
+
+    interactions: tuple[Interaction, ...] = ()
+    """Pairs of characteristics on coarser grids."""
+
+    privacy: PrivacyTerms
+    """What is promised about one record."""
+
+    encryption: EncryptionTerms = EncryptionTerms()
+    """How sums are encrypted."""
+
+    parties: tuple[Party, ...] = ()
+    """The roster; it may be left empty in simulations, which make up their parties."""
+
+    learner: Literal["scorecard"] = "scorecard"
+    """What is trained: "scorecard"."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        errors = [problem for problem in problems_of(self._as_draft()) if problem.level is FindingLevel.ERROR]
+        if errors:
+            raise ValueError("; ".join(problem.message for problem in errors))
+        return self
+
+    def _as_draft(self) -> Draft:
+        return Draft(
+            characteristics=dict(enumerate(self.characteristics)),
+            derived=dict(enumerate(self.derived)),
+            interactions=dict(enumerate(self.interactions)),
+            parties=dict(enumerate(self.parties)),
+            complete_roster=True,
+            outcome=self.outcome,
+            rows=self.rows,
+            privacy=self.privacy,
+            unreadable=frozenset(),
+        )
+
+    def hash(self) -> str:
+        """SHA-256 of the canonical form, in hex.
+
+        The canonical form is JSON with sorted keys, no whitespace, defaults written out, numbers as
+        `repr` has them. Comments and the order of keys in the file do not change it; any other change
+        does, the order of characteristics and parties included.
+        """
+        canonical = json.dumps(
+            self.model_dump(mode="json"),
+            sort_keys=True,
+            separators=(",", ":"),
+            ensure_ascii=True,
+            allow_nan=False,
+        )
+        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Characteristic | Derived]:
+        """Characteristics, then derived ones, by name, in the contract's order."""
+        items: tuple[Characteristic | Derived, ...] = (*self.characteristics, *self.derived)
+        return MappingProxyType({item.name: item for item in items})
+
+    @cached_property
+    def holders(self) -> Mapping[str, frozenset[Role]]:
+        """The roles that hold each characteristic; a derived one is held where all its inputs are."""
+        held = {item.name: frozenset(item.roles) for item in self.characteristics}
+        for item in self.derived:
+            held[item.name] = frozenset.intersection(*(held[name] for name in item.of))
+        return MappingProxyType(held)
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """The axes of the histogram: characteristics, derived characteristics, interactions."""
+        return build_tables(self.characteristics, self.derived, self.interactions, self.holders)
+
+    @cached_property
+    def parties_by_name(self) -> Mapping[str, Party]:
+        """The roster by name, in the contract's order."""
+        return MappingProxyType({party.name: party for party in self.parties})
+
+    def source_columns(self, role: Role) -> tuple[str, ...]:
+        """Columns that an organisation of a role must supply for its characteristics.
+
+        Identifiers and the outcome are not among them.
+
+        Args:
+            role: The organisation's role.
+
+        Returns:
+            Distinct column names, in the contract's order.
+        """
+        return tuple(dict.fromkeys(item.column for item in self.characteristics if role in item.roles))
+
+    def with_parties(self, parties: Iterable[Party]) -> Contract:
+        """The same contract with another roster.
+
+        Raises:
+            ContractError: The result would be inconsistent.
+        """
+        return self._changed(parties=[party.model_dump() for party in parties])
+
+    def with_privacy(self, **changes: Any) -> Contract:  # noqa: ANN401 - fields of PrivacyTerms, checked there
+        """The same contract with other privacy terms.
+
+        Args:
+            **changes: Fields of `PrivacyTerms`.
+
+        Raises:
+            ContractError: A field is unknown or out of range, or the result would be inconsistent.
+        """
+        return self._changed(privacy={**self.privacy.model_dump(), **changes})
+
+    def with_encryption(self, **changes: Any) -> Contract:  # noqa: ANN401 - fields of EncryptionTerms, checked there
+        """The same contract with other encryption terms.
+
+        Args:
+            **changes: Fields of `EncryptionTerms`.
+
+        Raises:
+            ContractError: A field is unknown or out of range.
+        """
+        return self._changed(encryption={**self.encryption.model_dump(), **changes})
+
+    def _changed(self, **sections: object) -> Contract:
+        try:
+            return Contract.model_validate({**self.model_dump(), **sections})
+        except ValidationError as refused:
+            told = "; ".join(
+                ", ".join(map(str, detail["loc"])) + ": " * bool(detail["loc"]) + explain(detail, Contract)
+                for detail in refused.errors(include_url=False)
+            )
+            raise ContractError(f"contract {self.name} cannot be changed so: {told}") from None

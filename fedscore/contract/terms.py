@@ -1,0 +1,110 @@
+"""What a contract says apart from characteristics: outcome, rows, split, privacy, encryption, parties."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from fedscore.contract.characteristics import Role
+from fedscore.contract.values import ColumnName, Identifier, Term, Text
+
+__all__ = ["EncryptionTerms", "NoiseMode", "Outcome", "Party", "PrivacyTerms", "RowRules", "Split"]
+
+
+class Outcome(Term):
+    """What the score predicts."""
+
+    definition: Text
+    """When an account counts as bad, in one sentence."""
+
+    column: ColumnName = "y"
+    """The column with the label: 1 is bad, 0 is good."""
+
+    bucket: Text
+    """The bucket of delinquency that makes an account bad, as "30+"."""
+
+    horizon_days: Annotated[int, Field(strict=True, ge=1, le=3660)]
+    """How many days after the characteristics' date the outcome is looked for."""
+
+
+class RowRules(Term):
+    """What a row is, and how many of them one person and one organisation may have."""
+
+    id: ColumnName = "id"
+    """The column that is unique in an organisation's file."""
+
+    person: ColumnName | None = None
+    """The column with the person's key, if one person may have several rows."""
+
+    organisations_per_person: Annotated[int, Field(strict=True, ge=1)] = 1
+    """The largest number of organisations that one person may be at; scales the person's epsilon."""
+
+    rows_per_person: Annotated[int, Field(strict=True, ge=1)] = 1
+    """The largest number of training rows of one person at one organisation; scales the person's epsilon."""
+
+    row_cap: Annotated[int, Field(strict=True, ge=1, le=10**9)]
+    """The largest number of training rows of one organisation; a file with more is refused."""
+
+
+class Split(Term):
+    """The split into training and test rows: a keyed hash of the person, the same at all organisations."""
+
+    test_share: Annotated[float, Field(strict=True, ge=0.0, le=0.9)]
+    """The share of persons kept for testing: 0 to 0.9."""
+
+    key: Text
+    """The key of the hash; any text, the same for all: another key gives another split."""
+
+
+class NoiseMode(StrEnum):
+    """Who adds how much of a sum's noise."""
+
+    SHARED = "shared"
+    """The parties' shares together make the noise."""
+
+    LOCAL = "local"
+    """Every party adds the whole noise."""
+
+    NONE = "none"
+    """No noise and no promise: simulations only."""
+
+
+class PrivacyTerms(Term):
+    """What is promised about one record, and against whom."""
+
+    epsilon: Annotated[float, Field(strict=True, gt=0.0, allow_inf_nan=False)]
+    """The whole program's epsilon for one record: a positive number."""
+
+    delta: Annotated[float, Field(strict=True, gt=0.0, le=1e-3)]
+    """The whole program's delta: above 0, at most 1e-3."""
+
+    noise: NoiseMode = NoiseMode.SHARED
+    """Who adds the noise: "shared", "local", or, in simulations alone, "none"."""
+
+    absent: Annotated[int, Field(strict=True, ge=0)] = 0
+    """How many parties may be absent from a sum without the promise suffering."""
+
+    colluding_parties: Annotated[int, Field(strict=True, ge=1)] = 1
+    """How many parties may pool what they know; at least 1, because a party knows its own share of noise."""
+
+    minimum_cohort: Annotated[int, Field(strict=True, ge=2)] = 2
+    """The smallest number of parties whose sum is opened; at least 2."""
+
+
+class EncryptionTerms(Term):
+    """How sums are encrypted."""
+
+    key_bits: Annotated[int, Field(strict=True, ge=2048, le=8192)] = 3072
+    """Bits of the Paillier modulus: 2048 to 8192."""
+
+
+class Party(Term):
+    """An organisation of the roster."""
+
+    name: Identifier
+    """The organisation's name: letters, digits, - _ . (at most 64)."""
+
+    role: Role
+    """What it is to the consortium: "platform" or "collector"."""

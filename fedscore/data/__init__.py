@@ -1,0 +1,21 @@
+"""Files of an organisation as the contract sees them: checked, binned, and split for training and test."""
+
+from __future__ import annotations
+
+from fedscore.data.cells import Values, cells_of
+from fedscore.data.raw import raw_columns
+from fedscore.data.reading import read_rows, rows_from_table
+from fedscore.data.rows import Rows
+from fedscore.data.split import is_test, test_rows, training_rows
+
+__all__ = [
+    "Rows",
+    "Values",
+    "cells_of",
+    "is_test",
+    "raw_columns",
+    "read_rows",
+    "rows_from_table",
+    "test_rows",
+    "training_rows",
+]

@@ -1,0 +1,103 @@
+"""How do a file's rows become cells? In one pass, batch by batch, with every problem told at the end."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import pyarrow as pa
+
+from fedscore.contract import Contract, Role, ValueType
+from fedscore.data.cells import Values, cells_of
+from fedscore.data.columns import ColumnReader
+from fedscore.data.problems import Problems
+from fedscore.data.rows import Rows
+from fedscore.data.sources import Source, open_source, usable_columns
+
+__all__ = ["read_rows", "rows_from_table"]
+
+
+def read_rows(path: str | PathLike[str], contract: Contract, *, role: Role) -> Rows:
+    """Read an organisation's file as the contract sees it.
+
+    The file is read in batches, the columns that the contract names for the role alone, and each batch
+    becomes cells at once: raw columns are never in memory as a whole. CSV and Parquet give the same rows.
+
+    Args:
+        path: A Parquet file (.parquet), or a CSV file (.csv: UTF-8, commas, a header; empty fields are
+            missing).
+        contract: Names columns, grids and rules.
+        role: The organisation's role; what it doesn't hold is not read, even if the file has it.
+
+    Returns:
+        Rows in the file's order.
+
+    Raises:
+        DataError: The file does not fit. All problems are told together: columns that are missing, repeated
+            or of an unusable type; labels that are missing or outside {0, 1}; infinities; missing or repeated
+            ids; wrong encodings; no rows. Each with column, number of rows and remedy, never a value.
+    """
+    return _rows(open_source(path), contract, role)
+
+
+def rows_from_table(table: pa.Table, contract: Contract, *, role: Role) -> Rows:
+    """Read an Arrow table as the contract sees it.
+
+    Args:
+        table: One row per account.
+        contract: Names columns, grids and rules.
+        role: The organisation's role.
+
+    Returns:
+        Rows in the table's order.
+
+    Raises:
+        DataError: As for `read_rows`.
+    """
+    return _rows(open_source(table), contract, role)
+
+
+def _rows(source: Source, contract: Contract, role: Role) -> Rows:
+    problems = Problems(source.name)
+    rules, label = contract.rows, contract.outcome.column
+    identifiers = (rules.id,) if rules.person is None else (rules.id, rules.person)
+    usable = usable_columns(source, [*identifiers, label, *contract.source_columns(role)], problems)
+    reader = source.reader(problems)
+    parts: list[Rows] = []
+    total = repeated = 0
+    seen: set[str] = set()
+    for batch in source.batches(usable, problems):
+        ids = {name: reader.ids(batch.column(name), name) for name in identifiers if name in usable}
+        outcome = reader.labels(batch.column(label), label) if label in usable else None
+        values = _values(batch, contract, role, reader)
+        total += len(batch)
+        if rules.id in usable:
+            given = [one for one in ids[rules.id] if one]
+            known = len(seen)
+            seen.update(given)
+            repeated += len(given) - (len(seen) - known)
+        # After a problem the rest is only looked through for more: cells of stand-ins would mean nothing.
+        if outcome is not None and not problems:
+            cells = cells_of(values, contract, role=role)
+            persons = ids[rules.person or rules.id]
+            parts.append(Rows(cells=cells, outcome=outcome, ids=ids[rules.id], persons=persons))
+    problems.count(rules.id, repeated, "with the identifier of an earlier row: keep one row of each")
+    if total == 0:
+        problems.tell("it holds no rows: at least one is needed")
+    problems.raise_if_any()
+    return Rows.concatenate(parts)
+
+
+def _values(batch: pa.RecordBatch, contract: Contract, role: Role, reader: ColumnReader) -> Values:
+    """Values of what the role holds and the batch has; characteristics may share a column."""
+    held = [
+        item for item in contract.characteristics if role in item.roles and item.column in batch.schema.names
+    ]
+    numeric = {item.name: item.column for item in held if item.type is ValueType.NUMBER}
+    textual = {item.name: item.column for item in held if item.type is ValueType.CATEGORY}
+    numbers = {name: reader.numbers(batch.column(name), name) for name in dict.fromkeys(numeric.values())}
+    texts = {name: reader.categories(batch.column(name), name) for name in dict.fromkeys(textual.values())}
+    return Values(
+        size=len(batch),
+        numbers={name: numbers[column] for name, column in numeric.items()},
+        categories={name: texts[column] for name, column in textual.items()},
+    )

@@ -1,0 +1,127 @@
+"""What does a learner see of the data? Cells, outcomes and ids: never raw values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fedscore.errors import DataError
+
+__all__ = ["Rows", "Texts"]
+
+Texts = npt.NDArray[np.object_] | npt.NDArray[np.str_]
+"""[n] of `str`."""
+
+_SAME_AS_IDS: npt.NDArray[np.object_] = np.empty(0, dtype=object)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rows:
+    """Rows of one organisation, binned by the contract's public grids; they never leave the node.
+
+    `repr` shows sizes alone. Rows are compared by identity: compare their arrays where contents matter.
+
+    Attributes:
+        cells: [n, t] index of the row's cell within each of the contract's t tables, in the contract's order.
+        outcome: [n] in {0, 1}; 1 is bad.
+        ids: [n] the rows' ids as text, unique within a file.
+        persons: [n] the persons' ids as text, where the contract names their column. Left out, every row is a
+            person of its own and `persons` is `ids`.
+
+    Raises:
+        DataError: Shapes do not agree, a type is another, a cell is negative, or an outcome is outside {0,
+            1}.
+    """
+
+    cells: npt.NDArray[np.int32]
+    outcome: npt.NDArray[np.int8]
+    ids: Texts
+    persons: Texts = field(default_factory=lambda: _SAME_AS_IDS)
+
+    def __post_init__(self) -> None:
+        if self.persons is _SAME_AS_IDS:
+            object.__setattr__(self, "persons", self.ids)
+        _check_array("cells", self.cells, dtypes=(np.dtype(np.int32),), shape=(len(self.ids), None))
+        _check_array("outcome", self.outcome, dtypes=(np.dtype(np.int8),), shape=(len(self.ids),))
+        for name, texts in (("ids", self.ids), ("persons", self.persons)):
+            _check_array(name, texts, dtypes=(np.dtype(object), np.dtype(str)), shape=(len(self.ids),))
+        negative = int(np.count_nonzero(self.cells < 0))
+        if negative:
+            raise DataError(f"{negative} cells of rows are negative: a cell is an index within its table")
+        strange = int(np.count_nonzero((self.outcome != 0) & (self.outcome != 1)))
+        if strange:
+            raise DataError(f"{strange} outcomes of rows are outside {{0, 1}}: 1 is bad, 0 is good")
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    def __repr__(self) -> str:
+        return f"Rows({len(self)} rows, {self.cells.shape[1]} tables)"
+
+    def select(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.integer[Any]] | slice) -> Rows:
+        """The rows at an index, in its order.
+
+        Args:
+            index: A mask [n], positions, or a slice.
+
+        Returns:
+            Rows of their own, without the others.
+        """
+        return Rows(
+            cells=self.cells[index],
+            outcome=self.outcome[index],
+            ids=self.ids[index],
+            persons=self.persons[index],
+        )
+
+    @staticmethod
+    def concatenate(parts: Sequence[Rows]) -> Rows:
+        """All rows of the parts, in their order.
+
+        Args:
+            parts: At least one, all with the same number of tables.
+
+        Returns:
+            One `Rows`. Ids may repeat if they do over the parts.
+
+        Raises:
+            DataError: There is no part, or parts differ in their number of tables.
+        """
+        widths = {part.cells.shape[1] for part in parts}
+        if len(widths) != 1:
+            raise DataError(
+                f"rows with {sorted(widths)} tables cannot be joined: "
+                "pass one part or more, all of one contract"
+            )
+        return Rows(
+            cells=np.concatenate([part.cells for part in parts]),
+            outcome=np.concatenate([part.outcome for part in parts]),
+            ids=np.concatenate([part.ids for part in parts]),
+            persons=np.concatenate([part.persons for part in parts]),
+        )
+
+
+def _check_array(
+    name: str,
+    array: npt.NDArray[Any],
+    *,
+    dtypes: tuple[np.dtype[Any], ...],
+    shape: tuple[int | None, ...],
+) -> None:
+    fits = len(array.shape) == len(shape) and all(
+        wanted is None or found == wanted for found, wanted in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted_shape = ", ".join("tables" if size is None else str(size) for size in shape)
+        raise DataError(
+            f"{name} of rows has shape {array.shape}: it must be [{wanted_shape}], one entry per id"
+        )
+    if array.dtype.kind not in {dtype.kind for dtype in dtypes} or (
+        array.dtype.kind == "i" and array.dtype not in dtypes
+    ):
+        names = " or ".join(dtype.name for dtype in dtypes)
+        raise DataError(f"{name} of rows has type {array.dtype}: it must be {names}")

@@ -1,0 +1,153 @@
+"""Which rows train, and which test? Decided per person by a keyed hash, the same at all organisations.
+
+A shuffled split would change with every row that is added, and so would the sums over it. Here the side of a
+person depends on the person's id and the contract's key alone, so adding or removing a person moves nobody
+else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+
+from fedscore.contract import Contract, Split
+from fedscore.data.rows import Rows
+from fedscore.errors import DataError
+
+__all__ = ["is_test", "test_rows", "training_rows"]
+
+_BLOCK = 64
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+
+
+def is_test(ids: Iterable[object], split: Split) -> npt.NDArray[np.bool_]:
+    """Which persons are set aside for testing.
+
+    A person tests if the first 8 bytes of HMAC-SHA256(key, id), read as a big-endian integer and divided by
+    2⁶⁴, are below `split.test_share`. Key and id enter as UTF-8; an integer id as its decimal text, so 123
+    and "123" agree.
+
+    Args:
+        ids: Persons' ids [n], texts or integers.
+        split: The contract's split.
+
+    Returns:
+        [n], true for the test side. A pure function of each id: the same at all organisations, in any order.
+
+    Raises:
+        DataError: Some ids are neither text nor integers.
+    """
+    # A float times a power of two is exact, and an integer is below x exactly if it is below ⌈x⌉.
+    threshold = np.uint64(math.ceil(split.test_share * 2.0**64))
+    return _keyed_hashes(ids, split.key) < threshold
+
+
+def training_rows(rows: Rows, contract: Contract) -> Rows:
+    """The rows that a training run may sum: the training side of the split, under the contract's caps.
+
+    Of each person at most `rows_per_person` rows are kept, in the order of a keyed hash of the row's id. So
+    adding or removing one person, with all rows, changes at most `rows_per_person` rows of the result and
+    nothing else. (A *single* row added for a person at the cap may displace another of the same person: that
+    is a change of two rows, inside what the person-level guarantee covers.)
+
+    Args:
+        rows: All rows of an organisation.
+        contract: Names the split and the caps.
+
+    Returns:
+        The kept rows, in their order in `rows`.
+
+    Raises:
+        DataError: More than `row_cap` rows would be kept. They are refused, not truncated: a truncation would
+            displace another person's row whenever one is added, which doubles the sensitivity.
+    """
+    return _side(rows, contract, test=False)
+
+
+def test_rows(rows: Rows, contract: Contract) -> Rows:
+    """The rows that a private evaluation may sum: the test side of the split, under the same caps.
+
+    No person is on both sides, so a training and an evaluation compose in parallel.
+
+    Args:
+        rows: All rows of an organisation.
+        contract: Names the split and the caps.
+
+    Returns:
+        The kept rows, in their order in `rows`.
+
+    Raises:
+        DataError: As for `training_rows`.
+    """
+    return _side(rows, contract, test=True)
+
+
+def _side(rows: Rows, contract: Contract, *, test: bool) -> Rows:
+    side = np.flatnonzero(is_test(rows.persons, contract.split) == test)
+    kept = side[_within_cap(rows.persons[side], rows.ids[side], contract)]
+    cap = contract.rows.row_cap
+    if len(kept) > cap:
+        side_name = "test" if test else "training"
+        raise DataError(
+            f"{len(kept)} rows are on the {side_name} side, and the contract's row_cap is {cap}: "
+            "hand in fewer rows, chosen before looking at them, or agree on a contract with a higher row_cap"
+        )
+    return rows.select(kept)
+
+
+def _within_cap(
+    persons: Iterable[object], ids: Iterable[object], contract: Contract
+) -> npt.NDArray[np.int64]:
+    """Positions, ascending, of the first `rows_per_person` rows of each person in keyed-hash order."""
+    number_of: dict[object, int] = {}
+    person = np.array([number_of.setdefault(name, len(number_of)) for name in persons], dtype=np.int64)
+    if len(number_of) == len(person):
+        return np.arange(len(person))
+    # The prefix keeps this order apart from the hashes that chose the side, should row and person ids
+    # coincide.
+    order_of_row = _keyed_hashes((f"row order\0{row_id}" for row_id in ids), contract.split.key)
+    order = np.lexsort((order_of_row, person))
+    starts = np.flatnonzero(np.diff(person[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    return np.sort(order[rank < contract.rows.rows_per_person])
+
+
+def _keyed_hashes(ids: Iterable[object], key: str) -> npt.NDArray[np.uint64]:
+    """First 8 bytes of HMAC-SHA256(key, id) of each id.
+
+    The two key blocks are hashed once and copied (RFC 2104, section 4): four times as fast over a million
+    ids as `hmac.digest`, which prepares the key for each of them.
+    """
+    secret = key.encode()
+    block = (sha256(secret).digest() if len(secret) > _BLOCK else secret).ljust(_BLOCK, b"\0")
+    copy_inner, copy_outer = sha256(block.translate(_INNER)).copy, sha256(block.translate(_OUTER)).copy
+    heads = bytearray()
+    for text in _as_texts(ids):
+        inner = copy_inner()
+        inner.update(text.encode())
+        outer = copy_outer()
+        outer.update(inner.digest())
+        heads += outer.digest()[:8]
+    return np.frombuffer(bytes(heads), dtype=">u8").astype(np.uint64)
+
+
+def _as_texts(ids: Iterable[object]) -> list[str]:
+    texts: list[str] = []
+    strange = 0
+    for one in ids:
+        if isinstance(one, str):
+            texts.append(one)
+        elif isinstance(one, (int, np.integer)) and not isinstance(one, bool):
+            texts.append(str(int(one)))
+        else:
+            strange += 1
+    if strange:
+        raise DataError(
+            f"{strange} ids are neither text nor integers: convert them to text, alike at all organisations"
+        )
+    return texts

@@ -1,0 +1,118 @@
+"""Every error that fedscore raises on purpose.
+
+A message says what was refused, the limit, and the next step; never a row, a plaintext or a key.
+
+    FedscoreError
+    ├── ContractError           contract.toml says something that cannot be kept
+    ├── DataError               a file or table does not fit the contract
+    ├── ScenarioError           a scenario cannot be run as written
+    ├── PrivacyError
+    │   ├── AccountingError     an event cannot be priced, or a bound does not hold
+    │   ├── NoiseError          no honest share of noise would be left
+    │   └── BudgetExhausted     a program costs more than may be spent
+    ├── EncryptionError
+    │   ├── KeyRefused          a key is too small, malformed, or of another series
+    │   ├── LayoutError         values do not fit into slots, or slots below the modulus
+    │   ├── CiphertextRefused   bytes that are no canonical vector of ciphertexts
+    │   └── OpeningError        partial openings do not combine to a checkable opening
+    ├── ProtocolError           a message that the agreed program does not call for
+    │   └── RunFailed           a run cannot go on
+    ├── CardError               a card file is malformed or of another schema
+    ├── NodeConfigError         a node's or server's own files are missing or wrong
+    └── MissingExtra            a package of an optional extra is not installed
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AccountingError",
+    "BudgetExhausted",
+    "CardError",
+    "CiphertextRefused",
+    "ContractError",
+    "DataError",
+    "EncryptionError",
+    "FedscoreError",
+    "KeyRefused",
+    "LayoutError",
+    "MissingExtra",
+    "NodeConfigError",
+    "NoiseError",
+    "OpeningError",
+    "PrivacyError",
+    "ProtocolError",
+    "RunFailed",
+    "ScenarioError",
+]
+
+
+class FedscoreError(Exception):
+    """Anything that fedscore refuses; catch this to catch them all."""
+
+
+class ContractError(FedscoreError):
+    """The contract says something that cannot be kept."""
+
+
+class DataError(FedscoreError):
+    """A file or table does not fit the contract."""
+
+
+class ScenarioError(FedscoreError):
+    """A scenario cannot be run as written."""
+
+
+class PrivacyError(FedscoreError):
+    """A promise about privacy could not be kept."""
+
+
+class AccountingError(PrivacyError):
+    """An event cannot be priced, or a bound of the accounting does not hold."""
+
+
+class NoiseError(PrivacyError):
+    """No honest share of noise would be left."""
+
+
+class BudgetExhausted(PrivacyError):
+    """A program costs more than may be spent."""
+
+
+class EncryptionError(FedscoreError):
+    """Something encrypted, or a key, is not what it must be."""
+
+
+class KeyRefused(EncryptionError):
+    """A key is too small, malformed, or of another series."""
+
+
+class LayoutError(EncryptionError):
+    """Values do not fit into slots, or slots do not fit below the modulus."""
+
+
+class CiphertextRefused(EncryptionError):
+    """Bytes that are no canonical vector of ciphertexts."""
+
+
+class OpeningError(EncryptionError):
+    """Partial openings do not combine to an opening that checks out."""
+
+
+class ProtocolError(FedscoreError):
+    """A message that the agreed program does not call for."""
+
+
+class RunFailed(ProtocolError):
+    """A run cannot go on."""
+
+
+class CardError(FedscoreError):
+    """A card file is malformed, or of another schema."""
+
+
+class NodeConfigError(FedscoreError):
+    """A node's or the server's own files are missing or wrong."""
+
+
+class MissingExtra(FedscoreError):
+    """A package of an optional extra is not installed."""

@@ -1,0 +1,41 @@
+"""How files reach the disk: whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+__all__ = ["write_whole"]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step.
+
+    A reader sees the old text or the new one and never a part, also after a crash of the machine. The file
+    gets the rights that the process's umask leaves.
+
+    Args:
+        path: The file; its folder must exist.
+        text: Its new content, written as UTF-8 with its line breaks as they are.
+
+    Raises:
+        OSError: The file cannot be written; the old one, if any, is as it was.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    # The new name is an entry of the folder, which is synced on its own.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,1 @@
+"""Learners: programs of private sums."""

@@ -1,0 +1,50 @@
+"""A learner is a program: private sums, and public computations on what they opened."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fedscore.card import Card
+from fedscore.sums import PlannedSum, Query, Released
+
+__all__ = ["Program", "Steps", "settled"]
+
+Steps = Generator[Query, Released, Card]
+"""Yields a query per round, receives what its sum released, returns the card."""
+
+
+class Program(Protocol):
+    """What a learner declares and does.
+
+    A program is public and deterministic: every party that knows the contract and the openings so far
+    derives the same next query. It sees no row; queries see rows, at their owners'.
+    """
+
+    @property
+    def plan(self) -> tuple[PlannedSum, ...]:
+        """The private sums, in order, with their shares of the budget."""
+        ...
+
+    def steps(self) -> Steps:
+        """Starts the program."""
+        ...
+
+
+def settled(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Rounds public parameters to multiples of 2⁻³².
+
+    Machines differ in the last bits of an exponential or of a matrix product. Parties that derive the
+    same query on different machines agree after this, unless a value falls on a rounding boundary;
+    then the hashes of their requests differ and the round is refused, never wrong.
+    """
+    return np.asarray(np.round(values * 2.0**32) / 2.0**32)
+
+
+def total_share(plan: tuple[PlannedSum, ...]) -> Fraction:
+    """Adds the shares of a plan; a sound plan gives one."""
+    return sum((planned.share for planned in plan), Fraction(0))

@@ -1,0 +1,324 @@
+"""Messages as Flower records, and back.
+
+The wire form is one `RecordDict` with one `ConfigRecord` of scalars, byte strings and lists of them. Its keys
+are exactly those written here: a record with one more or one less, with another type, or with a number out of
+range is refused as a whole. What decodes, encodes to the same record again.
+
+Nothing that a record holds appears in an error: it may have been written by anyone.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from flwr.app import ConfigRecord, RecordDict
+
+from fedscore.errors import ProtocolError
+from fedscore.messages.protocol import Ask, Phase, Refusal, RefusalCode, Reply
+
+__all__ = [
+    "MAXIMUM_ROUND",
+    "MAXIMUM_TEXT",
+    "MESSAGE_TYPES",
+    "VERSION",
+    "decode_answer",
+    "decode_ask",
+    "encode_answer",
+    "encode_ask",
+]
+
+VERSION: Final = 1
+"""Version of the wire form; the two sides of a conversation must have the same."""
+
+MAXIMUM_ROUND: Final = 100_000
+"""Largest round number; a program of more rounds would be priced out of any budget long before."""
+
+MAXIMUM_TEXT: Final = 200
+"""Largest length of a name or version, in characters."""
+
+MESSAGE_TYPES: Final[Mapping[Phase, str]] = MappingProxyType(
+    {Phase.HELLO: "query.hello", Phase.COLLECT: "train.collect", Phase.OPEN: "train.open"}
+)
+"""Flower's message type of each phase, by which it picks the handler."""
+
+_RECORD: Final = "fedscore"
+_NO_MEMBER: Final = -1
+_RUN = re.compile(r"[0-9a-f]{32}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_OPENING_TYPE: Final = np.dtype("<i8")
+
+_ASK_KEYS: Final = frozenset(
+    {
+        "kind",
+        "version",
+        "phase",
+        "run",
+        "round",
+        "contract-hash",
+        "request-hash",
+        "openings",
+        "parties",
+        "submissions",
+    }
+)
+_REPLY_KEYS: Final = frozenset(
+    {
+        "kind",
+        "version",
+        "party",
+        "role",
+        "software",
+        "committee-member",
+        "phase",
+        "run",
+        "round",
+        "request-hash",
+        "payload",
+        "seconds",
+    }
+)
+_REFUSAL_KEYS: Final = frozenset({"kind", "version", "party", "phase", "round", "code"})
+
+_T = TypeVar("_T")
+
+
+def encode_ask(ask: Ask) -> RecordDict:
+    """Write an ask as a record.
+
+    Raises:
+        ProtocolError: The ask breaks a rule of `Ask`, so that no node would accept it.
+    """
+    _check_ask(ask)
+    names = sorted(ask.submissions)
+    return _record(
+        "ask",
+        {
+            "phase": str(ask.phase),
+            "run": str(ask.run),
+            "round": ask.round,
+            "contract-hash": str(ask.contract_hash),
+            "request-hash": str(ask.request_hash),
+            "openings": [opening.astype(_OPENING_TYPE).tobytes() for opening in ask.openings],
+            "parties": names,
+            "submissions": [ask.submissions[name] for name in names],
+        },
+    )
+
+
+def decode_ask(records: RecordDict) -> Ask:
+    """Read an ask from a record; its openings are read-only.
+
+    Raises:
+        ProtocolError: The record is no ask of this version.
+    """
+    fields = _fields(records, {"ask": _ASK_KEYS})
+    names = _list(fields, "parties", str)
+    submissions = _list(fields, "submissions", bytes)
+    if names != sorted(set(names)) or len(names) != len(submissions):
+        raise ProtocolError("the ask's submissions are not one for each party, in the order of their names")
+    ask = Ask(
+        phase=_member(fields, "phase", Phase),
+        run=_value(fields, "run", str),
+        round=_value(fields, "round", int),
+        contract_hash=_value(fields, "contract-hash", str),
+        request_hash=_value(fields, "request-hash", str),
+        openings=tuple(_opening(content) for content in _list(fields, "openings", bytes)),
+        submissions=MappingProxyType(dict(zip(names, submissions, strict=True))),
+    )
+    _check_ask(ask)
+    return ask
+
+
+def encode_answer(answer: Reply | Refusal) -> RecordDict:
+    """Write a reply or a refusal as a record.
+
+    Raises:
+        ProtocolError: The answer breaks a rule of its class, so that the server would not accept it.
+    """
+    _check_answer(answer)
+    if isinstance(answer, Refusal):
+        return _record(
+            "refusal",
+            {
+                "party": str(answer.party),
+                "phase": str(answer.phase),
+                "round": answer.round,
+                "code": str(answer.code),
+            },
+        )
+    return _record(
+        "reply",
+        {
+            "party": str(answer.party),
+            "role": str(answer.role),
+            "software": str(answer.version),
+            "committee-member": _NO_MEMBER if answer.committee_member is None else answer.committee_member,
+            "phase": str(answer.phase),
+            "run": str(answer.run),
+            "round": answer.round,
+            "request-hash": str(answer.request_hash),
+            "payload": answer.payload,
+            "seconds": float(answer.seconds),
+        },
+    )
+
+
+def decode_answer(records: RecordDict) -> Reply | Refusal:
+    """Read a reply or a refusal from a record.
+
+    Raises:
+        ProtocolError: The record is neither a reply nor a refusal of this version.
+    """
+    fields = _fields(records, {"reply": _REPLY_KEYS, "refusal": _REFUSAL_KEYS})
+    answer: Reply | Refusal
+    if fields["kind"] == "refusal":
+        answer = Refusal(
+            party=_value(fields, "party", str),
+            phase=_member(fields, "phase", Phase),
+            round=_value(fields, "round", int),
+            code=_member(fields, "code", RefusalCode),
+        )
+    else:
+        member = _value(fields, "committee-member", int)
+        answer = Reply(
+            party=_value(fields, "party", str),
+            role=_value(fields, "role", str),
+            version=_value(fields, "software", str),
+            committee_member=None if member == _NO_MEMBER else member,
+            phase=_member(fields, "phase", Phase),
+            run=_value(fields, "run", str),
+            round=_value(fields, "round", int),
+            request_hash=_value(fields, "request-hash", str),
+            payload=_value(fields, "payload", bytes),
+            seconds=_value(fields, "seconds", float),
+        )
+    _check_answer(answer)
+    return answer
+
+
+def _check_ask(ask: Ask) -> None:
+    hello = ask.phase is Phase.HELLO
+    _demand(_RUN.fullmatch(ask.run) is not None, "the run is not written as 32 hexadecimal digits")
+    _demand(
+        _HASH.fullmatch(ask.contract_hash) is not None, "the contract's hash is not 64 hexadecimal digits"
+    )
+    _check_round(ask.round, ask.phase)
+    _check_request_hash(ask.request_hash, ask.phase)
+    _demand(len(ask.openings) == ask.round, "the transcript does not hold one opening for each earlier round")
+    _demand(
+        all(_is_vector(opening) for opening in ask.openings), "an opening is no vector of 64-bit integers"
+    )
+    _demand(
+        bool(ask.submissions) == (ask.phase is Phase.OPEN),
+        "the ask to open carries submissions, and no other does"
+        if not hello
+        else "a hello carries submissions",
+    )
+    for party in ask.submissions:
+        _check_text(party, "a party's name")
+
+
+def _check_answer(answer: Reply | Refusal) -> None:
+    _check_round(answer.round, answer.phase)
+    if isinstance(answer, Refusal):
+        _check_text(answer.party, "the party's name", empty=True)
+        return
+    _check_text(answer.party, "the party's name")
+    _check_text(answer.role, "the party's role")
+    _check_text(answer.version, "the node's version")
+    _check_request_hash(answer.request_hash, answer.phase)
+    _demand(_RUN.fullmatch(answer.run) is not None, "the run is not written as 32 hexadecimal digits")
+    _demand(
+        answer.committee_member is None or 0 <= answer.committee_member <= MAXIMUM_ROUND,
+        "the number of the committee's member is out of range",
+    )
+    _demand(
+        bool(answer.payload) == (answer.phase is not Phase.HELLO),
+        "a hello has a payload, or another reply has none",
+    )
+    _demand(math.isfinite(answer.seconds) and answer.seconds >= 0, "the time spent is no duration")
+
+
+def _check_round(number: int, phase: Phase) -> None:
+    largest = 0 if phase is Phase.HELLO else MAXIMUM_ROUND
+    _demand(0 <= number <= largest, f"the round is outside 0 to {largest}")
+
+
+def _check_request_hash(request_hash: str, phase: Phase) -> None:
+    fits = request_hash == "" if phase is Phase.HELLO else _HASH.fullmatch(request_hash) is not None
+    _demand(fits, "the request's hash is not 64 hexadecimal digits, or not empty in a hello")
+
+
+def _check_text(text: str, what: str, *, empty: bool = False) -> None:
+    fits = len(text) <= MAXIMUM_TEXT and (empty or bool(text)) and text.isprintable()
+    _demand(fits, f"{what} is empty, longer than {MAXIMUM_TEXT} characters or not printable")
+
+
+def _is_vector(opening: npt.NDArray[np.int64]) -> bool:
+    return opening.ndim == 1 and opening.size > 0 and opening.dtype == np.int64
+
+
+def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - the condition is the subject
+    if not holds:
+        raise ProtocolError(
+            f"{otherwise}: the two sides do not run the same version of fedscore, or one lies"
+        )
+
+
+def _record(kind: str, fields: dict[str, str | int | float | bytes | list[str] | list[bytes]]) -> RecordDict:
+    content = {"kind": kind, "version": VERSION, **fields}
+    return RecordDict({_RECORD: ConfigRecord(content)})  # type: ignore[arg-type]  # dict is invariant in its values
+
+
+def _fields(records: RecordDict, kinds: Mapping[str, frozenset[str]]) -> Mapping[str, object]:
+    record = records.get(_RECORD)
+    if set(records) != {_RECORD} or not isinstance(record, ConfigRecord):
+        raise ProtocolError(f"the message is not one record named {_RECORD}: it comes from another program")
+    fields = cast("Mapping[str, object]", record)
+    version = fields.get("version")
+    if type(version) is not int or version != VERSION:
+        raise ProtocolError(
+            f"the message is not of version {VERSION} of the protocol: install the same fedscore everywhere"
+        )
+    kind = fields.get("kind")
+    _demand(isinstance(kind, str) and kind in kinds, f"the message is not a {' or '.join(sorted(kinds))}")
+    _demand(set(fields) == kinds[cast("str", kind)], "the message has fields too many or too few")
+    return fields
+
+
+def _value(fields: Mapping[str, object], key: str, kind: type[_T]) -> _T:
+    value = fields[key]
+    # Exact types, because a bool is an int to isinstance.
+    if type(value) is not kind:
+        raise ProtocolError(f"field {key} of the message is not of type {kind.__name__}")
+    return value
+
+
+def _list(fields: Mapping[str, object], key: str, kind: type[_T]) -> list[_T]:
+    values = _value(fields, key, list)
+    if not all(type(value) is kind for value in values):
+        raise ProtocolError(f"field {key} of the message is not a list of {kind.__name__}")
+    return cast("list[_T]", values)
+
+
+def _member(fields: Mapping[str, object], key: str, kind: Callable[[str], _T]) -> _T:
+    text = _value(fields, key, str)
+    try:
+        return kind(text)
+    except ValueError:
+        # Not chained: the enum's error repeats what the sender wrote.
+        raise ProtocolError(f"field {key} of the message is none of its known values") from None
+
+
+def _opening(content: bytes) -> npt.NDArray[np.int64]:
+    if len(content) % _OPENING_TYPE.itemsize:
+        raise ProtocolError("an opening is not a whole number of 64-bit integers")
+    opening = np.frombuffer(content, dtype=_OPENING_TYPE).astype(np.int64)
+    opening.setflags(write=False)
+    return opening

@@ -1,0 +1,161 @@
+"""The derived request: scale, sensitivity, noise share and slots of one private sum.
+
+Every node derives it by itself from the contract and the planned sum, and refuses to answer a server
+that asks for another (the hash of the request travels with each message).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fedscore.contract import Contract, NoiseMode
+from fedscore.errors import LayoutError, NoiseError
+from fedscore.sums.query import PlannedSum, Released
+from privacy.dp.accounting import variance_for_mu
+from privacy.dp.discrete_gaussian import noise_bound
+from privacy.dp.events import DistributedGaussian, Event, NonPrivate
+from privacy.paillier.packing import SlotLayout
+
+__all__ = ["SumRequest", "derive_request"]
+
+STEPS_PER_ROW = 16
+"""A real-valued sum's noise spans this many lattice steps per row, so truncation's bias drowns in it."""
+
+SMALLEST_SHARE = 100
+"""Least variance of a noise share, in lattice steps²: rounding it up costs at most one per cent."""
+
+NOISELESS_SCALE = 2**24
+"""Lattice steps per unit of a real-valued sum that carries no noise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumRequest:
+    """One private sum, completely determined.
+
+    Attributes:
+        name: The planned sum's name.
+        dimension: Number of values.
+        scale: Lattice steps per unit.
+        sensitivity_squared: Largest Σk² of one record, lattice steps².
+        share_variance: Variance of each party's discrete Gaussian share, lattice steps²; 0 for none.
+        honest_shares: Shares that the guarantee counts on.
+        parties: Parties that send a submission when all are present.
+        width: Bits of a slot.
+        max_abs: Largest absolute value that a party may submit, in lattice steps.
+        slots: Values per plaintext.
+    """
+
+    name: str
+    dimension: int
+    scale: int
+    sensitivity_squared: int
+    share_variance: int
+    honest_shares: int
+    parties: int
+    width: int
+    max_abs: int
+    slots: int
+
+    @property
+    def layout(self) -> SlotLayout:
+        """The slots, with their headroom proven."""
+        return SlotLayout(width=self.width, max_abs=self.max_abs, max_summands=self.parties, slots=self.slots)
+
+    @property
+    def event(self) -> Event:
+        """What releasing this sum costs."""
+        if self.share_variance == 0:
+            return NonPrivate()
+        return DistributedGaussian(
+            sensitivity_squared=self.sensitivity_squared,
+            share_variance=self.share_variance,
+            honest_shares=self.honest_shares,
+            total_shares=self.parties,
+            dimension=self.dimension,
+        )
+
+    def digest(self, *, contract_hash: str, run: str, number: int, transcript: str) -> str:
+        """Hashes the request with where it stands: contract, run, round and all that was opened before."""
+        place = {"contract": contract_hash, "run": run, "round": number, "transcript": transcript}
+        fields = {**asdict(self), **place}
+        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def released(self, opening: npt.NDArray[np.int64]) -> Released:
+        """Brings an opening back into units; the noise stated is that of all parties' shares."""
+        return Released(
+            values=opening / float(self.scale),
+            deviation=math.sqrt(self.parties * self.share_variance) / self.scale,
+        )
+
+
+def _honest_shares(contract: Contract) -> int:
+    terms = contract.privacy
+    if terms.noise is not NoiseMode.SHARED:
+        return 1
+    honest = len(contract.parties) - terms.absent - terms.colluding_parties
+    if honest < 1:
+        raise NoiseError(
+            f"{len(contract.parties)} parties of which {terms.absent} may be absent and "
+            f"{terms.colluding_parties} may collude leave no honest share of noise: at least one is needed; "
+            'invite more parties, allow fewer absences, or choose noise = "local"'
+        )
+    return honest
+
+
+def _scale(planned: PlannedSum, *, mu: float, contract: Contract, honest: int) -> int:
+    """Lattice steps per unit: fine enough for truncation and for the discrete lemma, no finer."""
+    if math.isinf(mu):
+        return 1 if planned.integral else NOISELESS_SCALE
+    deviation = math.sqrt(planned.sensitivity_squared) / mu  # of the noise, in units
+    for_share = math.ceil(math.sqrt(SMALLEST_SHARE * honest) / deviation)
+    if planned.integral:
+        return max(1, for_share)
+    rows = contract.rows.row_cap * len(contract.parties)
+    return max(1, for_share, math.ceil(STEPS_PER_ROW * rows / deviation))
+
+
+def derive_request(planned: PlannedSum, *, dimension: int, mu: float, contract: Contract) -> SumRequest:
+    """Derives the request for one planned sum.
+
+    Args:
+        planned: The sum as its program declared it.
+        dimension: Its actual length, at most the planned limit.
+        mu: The Gaussian-DP parameter that it may cost (Dong, Roth and Su 2022); infinite without noise.
+        contract: The consortium's contract with its roster.
+
+    Raises:
+        NoiseError: No honest share would be left.
+        LayoutError: The values would not fit into a slot.
+    """
+    if not 1 <= dimension <= planned.dimension_limit:
+        raise LayoutError(
+            f"{planned.name}: {dimension} values, planned were at most {planned.dimension_limit}"
+        )
+    honest = _honest_shares(contract)
+    scale = _scale(planned, mu=mu, contract=contract, honest=honest)
+    sensitivity_squared = math.floor(planned.sensitivity_squared * scale * scale)
+    share_variance = 0 if math.isinf(mu) else -(-variance_for_mu(sensitivity_squared, mu) // honest)
+    largest_noise = noise_bound(share_variance) if share_variance else 0
+    max_abs = contract.rows.row_cap * math.ceil(planned.largest * scale) + largest_noise
+    layout = SlotLayout.for_sum(
+        max_abs=max_abs, max_summands=len(contract.parties), modulus_bits=contract.encryption.key_bits
+    )
+    return SumRequest(
+        name=planned.name,
+        dimension=dimension,
+        scale=scale,
+        sensitivity_squared=sensitivity_squared,
+        share_variance=share_variance,
+        honest_shares=honest,
+        parties=len(contract.parties),
+        width=layout.width,
+        max_abs=layout.max_abs,
+        slots=layout.slots,
+    )

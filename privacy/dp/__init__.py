@@ -1,0 +1,1 @@
+"""Differential privacy: events, exact noise and accounting."""

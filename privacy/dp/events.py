@@ -1,0 +1,104 @@
+"""What was done to the records, stated completely enough to be priced.
+
+An event is a fact about a mechanism, not an opinion about its cost: the accountant (`privacy.dp.accounting`)
+prices it, and another accountant can price it again from the event alone. Neighbouring relation of all
+events: one record of one organisation is added or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TypeAlias
+
+from fedscore.errors import AccountingError
+
+__all__ = ["Composed", "DistributedGaussian", "Event", "NonPrivate", "leaves"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistributedGaussian:
+    """One opened sum of integer vectors in which every party has put a share of discrete Gaussian noise.
+
+    The opened vector is the sum of the records' integer contributions and of `total_shares` independent
+    shares, each with `dimension` independent coordinates drawn by
+    `privacy.dp.discrete_gaussian.bounded_discrete_gaussian(share_variance)`, afresh for this sum. Adding or
+    removing one record changes the sum of the contributions by an integer vector whose squared Euclidean
+    norm is at most `sensitivity_squared`. At least `honest_shares` of the shares are in the sum and unknown
+    to everyone whom the guarantee is against; the others count for nothing.
+
+    Attributes:
+        sensitivity_squared: In lattice steps squared; 1 or more.
+        share_variance: Parameter of each share, in lattice steps squared; 1 or more.
+        honest_shares: Shares that the guarantee counts on; 1 to `total_shares`.
+        dimension: Length of the opened vector; 1 or more.
+        total_shares: Shares in the opened sum when every party is present: what its accuracy depends on.
+
+    Raises:
+        AccountingError: An attribute is no integer or outside its limits.
+    """
+
+    sensitivity_squared: int
+    share_variance: int
+    honest_shares: int
+    dimension: int
+    total_shares: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or value < 1:
+                raise AccountingError(f"{field.name} of a sum is {value}; it must be a positive int")
+        if self.honest_shares > self.total_shares:
+            raise AccountingError(
+                f"{self.honest_shares} honest shares of {self.total_shares} in all: "
+                "a guarantee cannot count on more shares than there are"
+            )
+
+    @property
+    def honest_variance(self) -> int:
+        """Parameter of the noise that the guarantee counts on, lattice steps squared."""
+        return self.honest_shares * self.share_variance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """Several events on the same records, each of which may be chosen after the results of those before it.
+
+    What may depend on earlier results is the query; the events themselves (sensitivity, noise, shares,
+    dimension) are fixed before the first.
+
+    Attributes:
+        events: The parts, in any order; none at all costs nothing.
+
+    Raises:
+        AccountingError: `events` is no tuple of events.
+    """
+
+    events: tuple[Event, ...]
+
+    def __post_init__(self) -> None:
+        events: object = self.events
+        if not isinstance(events, tuple) or not all(isinstance(event, Event) for event in events):
+            raise AccountingError(
+                "a composition must be a tuple of events (DistributedGaussian, Composed, NonPrivate); "
+                "anything else has no price"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonPrivate:
+    """Something was released without protection: its epsilon, and that of what contains it, is infinite."""
+
+
+Event: TypeAlias = DistributedGaussian | Composed | NonPrivate
+"""Everything that an accountant can be asked to price."""
+
+
+def leaves(event: Event) -> Iterator[DistributedGaussian | NonPrivate]:
+    """Yields the events that `event` is composed of, compositions taken apart, in order."""
+    if isinstance(event, Composed):
+        for part in event.events:
+            yield from leaves(part)
+    else:
+        yield event

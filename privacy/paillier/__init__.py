@@ -1,0 +1,1 @@
+"""Paillier encryption under a threshold committee."""

@@ -1,0 +1,159 @@
+"""Opening a ciphertext together: partial openings, their combination, and the check that anyone can repeat.
+
+Instead of decrypting with a power of the ciphertext modulo n^2, the committee extracts r, the n-th root of
+c modulo n (Shoup, Practical Threshold Signatures, 2000, with exponent e = n). Every unit c modulo n^2 is
+(1 + M n) r^n for exactly one M modulo n and one unit r modulo n (Paillier 1999, lemma 1), so the pair (M, r)
+proves itself: anyone encrypts M under r and compares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import gmpy2
+
+from fedscore.errors import CiphertextRefused, OpeningError
+from privacy.paillier.keys import PublicKey
+from privacy.paillier.shares import KeyShare, require_committee
+
+__all__ = ["Opening", "check_opening", "combine", "partial_opening"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a ciphertext holds, with its proof.
+
+    Attributes:
+        plaintext: M, the representative nearest to zero, in [-(n-1)/2, (n-1)/2].
+        root: r, in [1, n), with ciphertext = (1 + M n) r^n modulo n^2.
+    """
+
+    plaintext: int
+    root: int
+
+
+def partial_opening(share: KeyShare, ciphertext: int) -> int:
+    """One member's part of an opening: (c mod n)^(2 N! s) modulo n, in constant time.
+
+    A member computes this only for a product that it multiplied itself from verified submissions: the
+    function cannot tell a sum from one party's ciphertext.
+
+    Args:
+        share: The member's share.
+        ciphertext: A canonical ciphertext under the share's public key.
+
+    Returns:
+        The partial opening, in [1, n).
+
+    Raises:
+        CiphertextRefused: The number is no canonical ciphertext.
+    """
+    _require_ciphertext(share.public_key, ciphertext)
+    n = share.public_key.n
+    return int(gmpy2.powmod_sec(ciphertext % n, 2 * share.delta * share.value, n))
+
+
+def combine(
+    public_key: PublicKey, ciphertext: int, partials: Mapping[int, int], *, threshold: int, members: int
+) -> Opening:
+    """Combine partial openings and check the result against the ciphertext.
+
+    With d = 1/n modulo p'q', partial openings of t members interpolate in the exponent to
+    w = (c mod n)^(4 (N!)^2 d), so w^n = (c mod n)^(4 (N!)^2). As gcd(4 (N!)^2, n) = 1, integers a, b with
+    4 (N!)^2 a + n b = 1 give the root r = w^a (c mod n)^b (Shoup 2000, section 3.1).
+
+    Args:
+        public_key: The key.
+        ciphertext: A canonical ciphertext under it.
+        partials: Partial openings by member index; of more than `threshold` the lowest indices are used.
+        threshold: Number of members t who open together.
+        members: Number of members N.
+
+    Returns:
+        The checked opening.
+
+    Raises:
+        CiphertextRefused: The number is no canonical ciphertext.
+        KeyRefused: There is no such committee.
+        OpeningError: Too few partial openings, one from outside the committee or no unit modulo n, or the
+            result does not reproduce the ciphertext.
+    """
+    _require_ciphertext(public_key, ciphertext)
+    require_committee(members=members, threshold=threshold)
+    n = public_key.n
+    for index, partial in partials.items():
+        if not 1 <= index <= members:
+            raise OpeningError(
+                f"a partial opening of member {index} is refused: the committee has 1 to {members}"
+            )
+        if not 1 <= partial < n or math.gcd(partial, n) != 1:
+            raise OpeningError(
+                f"the partial opening of member {index} is no unit modulo n: ask the member again"
+            )
+    if len(partials) < threshold:
+        raise OpeningError(
+            f"{len(partials)} partial openings do not open a ciphertext: {threshold} of {members} members "
+            "are needed; ask more"
+        )
+    chosen = {index: partials[index] for index in sorted(partials)[:threshold]}
+    root = _root(n, ciphertext % n, chosen, math.factorial(members))
+    mask = gmpy2.powmod(root, n, public_key.n_squared)
+    quotient = ciphertext * gmpy2.invert(mask, public_key.n_squared) % public_key.n_squared
+    opening = Opening(plaintext=public_key.centred(int((quotient - 1) // n)), root=root)
+    _require_match(public_key, ciphertext, opening, mask)
+    return opening
+
+
+def check_opening(public_key: PublicKey, ciphertext: int, opening: Opening) -> None:
+    """Check that an opening is the one and only opening of a ciphertext; needs no secret.
+
+    Args:
+        public_key: The key.
+        ciphertext: A canonical ciphertext under it.
+        opening: The claimed plaintext and root.
+
+    Raises:
+        CiphertextRefused: The number is no canonical ciphertext.
+        OpeningError: The opening is not canonical, or encrypting its plaintext under its root gives something
+            else.
+    """
+    _require_ciphertext(public_key, ciphertext)
+    if abs(opening.plaintext) > public_key.n // 2 or not 1 <= opening.root < public_key.n:
+        raise OpeningError(
+            "the opening is refused: its plaintext or root is not in canonical range; open anew"
+        )
+    mask = gmpy2.powmod(opening.root, public_key.n, public_key.n_squared)
+    _require_match(public_key, ciphertext, opening, mask)
+
+
+def _require_ciphertext(public_key: PublicKey, ciphertext: int) -> None:
+    reason = public_key.why_no_ciphertext(ciphertext)
+    if reason is not None:
+        raise CiphertextRefused(f"the ciphertext {reason}: take only what the codec has decoded")
+
+
+def _require_match(public_key: PublicKey, ciphertext: int, opening: Opening, mask: int) -> None:
+    """Refuse an opening unless (1 + M n) r^n is the ciphertext; `mask` is r^n, the costly part."""
+    if (1 + opening.plaintext * public_key.n) * mask % public_key.n_squared != ciphertext:
+        raise OpeningError(
+            "the opening does not reproduce its ciphertext: a partial opening is wrong, or belongs to "
+            "another ciphertext or key; combine other members' parts"
+        )
+
+
+def _root(n: int, residue: int, partials: Mapping[int, int], delta: int) -> int:
+    """The n-th root of a residue from exactly as many partial openings as the threshold."""
+    power = gmpy2.mpz(1)
+    for index, partial in partials.items():
+        power = power * gmpy2.powmod(partial, 2 * _lagrange_at_zero(index, list(partials), delta), n) % n
+    _, by_power, by_residue = gmpy2.gcdext(4 * delta * delta, n)
+    return int(gmpy2.powmod(power, by_power, n) * gmpy2.powmod(residue, by_residue, n) % n)
+
+
+def _lagrange_at_zero(index: int, indices: Sequence[int], delta: int) -> int:
+    """N! times the Lagrange coefficient of one member at zero, a whole number (Shoup 2000, equation 1)."""
+    others = [other for other in indices if other != index]
+    numerator = delta * math.prod(-other for other in others)
+    return numerator // math.prod(index - other for other in others)

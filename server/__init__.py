@@ -1,0 +1,1 @@
+"""The operator: the Flower ServerApp, and the coordinator of phases."""

@@ -1,0 +1,1 @@
+"""Scenarios, the in-process transport, baselines and the report."""

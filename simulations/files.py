@@ -1,0 +1,49 @@
+"""Where results go, and how a disk that cannot take them is told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fedscore import files
+from fedscore.errors import ScenarioError
+
+__all__ = ["result_folder", "write_whole"]
+
+
+def result_folder(path: Path) -> Path:
+    """Make a folder for results, before hours are spent on them.
+
+    Args:
+        path: The folder; may exist. Files in it that fedscore does not write itself are never touched.
+
+    Raises:
+        ScenarioError: The folder cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ScenarioError(
+            f"results cannot go to {path} ({error.strerror}): pass another folder with --out"
+        ) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ScenarioError(f"results cannot go to {path} (not writable): pass another folder with --out")
+    return path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a reader sees the old text or the new one and never a part.
+
+    Args:
+        path: The file; its folder must exist.
+        text: Its new content, written as UTF-8.
+
+    Raises:
+        ScenarioError: The file cannot be written; the old one, if any, is as it was.
+    """
+    try:
+        files.write_whole(path, text)
+    except OSError as error:
+        raise ScenarioError(
+            f"{path} cannot be written ({error.strerror}): pass another folder with --out"
+        ) from None

@@ -1,0 +1,196 @@
+"""What an experiment found: one object per run, a summary over seeds, and what it all came from."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fedscore.contract import NoiseMode
+from fedscore.errors import ScenarioError
+from simulations.files import write_whole
+from simulations.scenario import Baseline
+
+__all__ = ["Results", "Run", "Summary", "summarise"]
+
+_Key = tuple[str, Baseline | None, NoiseMode, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One training and what it scored on the test rows.
+
+    Attributes:
+        learner: What was trained.
+        baseline: What it is compared as, or None for the federated run itself.
+        private: Whether a differential-privacy guarantee holds.
+        epsilon: The record-level epsilon asked for; None where it is infinite.
+        epsilon_spent: The record-level epsilon of the events that took place; None where infinite.
+        epsilon_person: The same for all rows of one person; None where infinite.
+        delta: The delta of both epsilons; None where there is no guarantee.
+        noise: Who added noise.
+        encrypted: Whether sums were added under encryption.
+        parties: Parties that trained.
+        seed: What everything random was drawn from.
+        auc: Area under the ROC curve, on all test rows, exactly (the researcher's view, outside the budget).
+        gini: 2 AUC - 1.
+        ks: Largest distance between the score's distributions among good and bad.
+        brier: Mean squared error of the probability.
+        calibration_error: Mean distance between probability and bad rate, over bins of equal mass.
+        rounds: Sums that left the parties; 0 where nothing was exchanged.
+        values_per_party: Numbers that each party sent.
+        bytes_per_party: Bytes that each party sent.
+        seconds: Duration of the training.
+    """
+
+    learner: str
+    baseline: Baseline | None
+    private: bool
+    epsilon: float | None
+    epsilon_spent: float | None
+    epsilon_person: float | None
+    delta: float | None
+    noise: NoiseMode
+    encrypted: bool
+    parties: int
+    seed: int
+    auc: float
+    gini: float
+    ks: float
+    brier: float
+    calibration_error: float
+    rounds: int
+    values_per_party: int
+    bytes_per_party: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ScenarioError(
+                    f"a run's {field.name} is not finite: an infinite epsilon is written as None"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A method at one epsilon, over its seeds.
+
+    Attributes:
+        learner: What was trained.
+        baseline: What it is compared as, or None for the federated run itself.
+        noise: Who added noise.
+        epsilon: The record-level epsilon asked for; None where it is infinite.
+        n: Number of runs.
+        auc_mean: Mean AUC.
+        auc_sd: Standard deviation of the AUC over seeds (n - 1 in the denominator); None for one run.
+        ks_mean: Mean KS.
+        gap_to_lightgbm: AUC of pooled LightGBM minus this method's, mean over the seeds that both have; None
+            where there is none.
+    """
+
+    learner: str
+    baseline: Baseline | None
+    noise: NoiseMode
+    epsilon: float | None
+    n: int
+    auc_mean: float
+    auc_sd: float | None
+    ks_mean: float
+    gap_to_lightgbm: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """Everything that `results.json` holds.
+
+    Attributes:
+        version: Version of fedscore.
+        created: When the experiment ended, with its time zone.
+        contract_hash: Hash of the contract as its file has it.
+        scenario: The experiment as it was run, overrides included.
+        runs: In the order of the scenario's seeds and epsilons; the federated runs come first.
+    """
+
+    version: str
+    created: datetime
+    contract_hash: str
+    scenario: Mapping[str, Any]
+    runs: Sequence[Run]
+
+    @property
+    def summary(self) -> tuple[Summary, ...]:
+        """The runs by method and epsilon."""
+        return summarise(self.runs)
+
+    def to_json(self) -> str:
+        """The object of `results.json`, strict JSON (no NaN, no infinity), with a line break at its end."""
+        document = {
+            "fedscore": self.version,
+            "created": self.created.isoformat(timespec="seconds"),
+            "contract_hash": self.contract_hash,
+            "scenario": self.scenario,
+            "runs": [dataclasses.asdict(run) for run in self.runs],
+            "summary": [dataclasses.asdict(summary) for summary in self.summary],
+        }
+        return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """The runs, one a line, under a line of names; what is null in JSON is empty here."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(Run)], lineterminator="\n")
+        writer.writeheader()
+        for run in self.runs:
+            writer.writerow({key: _plain(value) for key, value in dataclasses.asdict(run).items()})
+        return text.getvalue()
+
+    def write(self, folder: Path) -> None:
+        """Write `results.json` and `results.csv`, each in one step.
+
+        Raises:
+            ScenarioError: A file cannot be written.
+        """
+        write_whole(folder / "results.json", self.to_json())
+        write_whole(folder / "results.csv", self.to_csv())
+
+
+def _plain(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def summarise(runs: Sequence[Run]) -> tuple[Summary, ...]:
+    """Bring runs together by learner, baseline, noise and epsilon, in the order in which they first appear.
+
+    Args:
+        runs: Any runs; at most one of each method, epsilon and seed.
+    """
+    ceiling = {run.seed: run.auc for run in runs if run.baseline is Baseline.POOLED_LIGHTGBM}
+    groups: dict[_Key, list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.learner, run.baseline, run.noise, run.epsilon), []).append(run)
+    return tuple(_summary(key, group, ceiling) for key, group in groups.items())
+
+
+def _summary(key: _Key, runs: Sequence[Run], ceiling: Mapping[int, float]) -> Summary:
+    learner, baseline, noise, epsilon = key
+    gaps = [ceiling[run.seed] - run.auc for run in runs if run.seed in ceiling]
+    return Summary(
+        learner=learner,
+        baseline=baseline,
+        noise=noise,
+        epsilon=epsilon,
+        n=len(runs),
+        auc_mean=statistics.fmean(run.auc for run in runs),
+        auc_sd=statistics.stdev(run.auc for run in runs) if len(runs) > 1 else None,
+        ks_mean=statistics.fmean(run.ks for run in runs),
+        gap_to_lightgbm=statistics.fmean(gaps) if gaps else None,
+    )

@@ -1,0 +1,194 @@
+"""Runs a scenario's methods over its seeds and epsilons, on as many processes as there are processors."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+
+from fedscore.card import Card
+from fedscore.contract import NoiseMode
+from privacy.paillier.ceremony import Ceremony
+from simulations import methods
+from simulations.dealing import Ground, deal_rows
+from simulations.federation import EncryptionMode
+from simulations.results import Run
+from simulations.scenario import Baseline, Scenario
+
+__all__ = ["Job", "Outcome", "available_processors", "jobs_of", "perform", "run_jobs"]
+
+_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_NEEDS_EPSILON = frozenset({Baseline.LOCAL_NOISE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training to be done.
+
+    Attributes:
+        seed: What everything random is drawn from.
+        baseline: What is trained; None for the scenario's own run.
+        epsilon: The budget; None without noise.
+    """
+
+    seed: int
+    baseline: Baseline | None
+    epsilon: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a job gave.
+
+    Attributes:
+        run: The row of the results.
+        card: The card, of the scenario's own runs alone.
+    """
+
+    run: Run
+    card: Card | None
+
+
+def jobs_of(terms: Scenario) -> tuple[Job, ...]:
+    """All trainings of a scenario: its own runs by epsilon and seed, then baseline by baseline."""
+    noisy = terms.privacy.noise is not NoiseMode.NONE
+    budgets: dict[Baseline | None, tuple[float | None, ...]] = {
+        None: terms.privacy.epsilon if noisy else (None,),
+        **{
+            baseline: terms.privacy.epsilon if baseline in _NEEDS_EPSILON else (None,)
+            for baseline in terms.baselines
+        },
+    }
+    return tuple(
+        Job(seed=seed, baseline=baseline, epsilon=epsilon)
+        for baseline, epsilons in budgets.items()
+        for epsilon in epsilons
+        for seed in terms.split.seeds
+    )
+
+
+def perform(job: Job, ground: Ground, keys: Ceremony | None) -> Outcome:
+    """Do one training; the same job on the same ground gives the same metrics.
+
+    Args:
+        job: What to train.
+        ground: The scenario's data and terms.
+        keys: Outcome of a key ceremony, if the scenario encrypts.
+    """
+    dealt = deal_rows(ground, seed=job.seed)
+    contract = ground.contract if job.epsilon is None else ground.contract.with_privacy(epsilon=job.epsilon)
+    match job.baseline:
+        case None:
+            run, result = methods.federated(
+                contract, dealt, seed=job.seed, encryption=ground.terms.encryption.mode, keys=keys
+            )
+            return Outcome(run=run, card=result.card)
+        case Baseline.LOCAL_NOISE:
+            # In plain: encryption would open the same integers.
+            run, _ = methods.federated(
+                contract.with_privacy(noise=NoiseMode.LOCAL),
+                dealt,
+                seed=job.seed,
+                encryption=EncryptionMode.PLAIN,
+                baseline=job.baseline,
+            )
+        case Baseline.LOCAL_ONLY:
+            run = methods.local_only(contract, dealt, seed=job.seed)
+        case Baseline.POOLED_NO_NOISE:
+            run = methods.pooled_no_noise(contract, dealt, seed=job.seed)
+        case Baseline.POOLED_LIGHTGBM:
+            run = methods.pooled_lightgbm(contract, dealt, ground.path, seed=job.seed)
+    return Outcome(run=run, card=None)
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    ground: Ground,
+    *,
+    keys: Ceremony | None,
+    workers: int,
+    finished: Callable[[Job], None],
+) -> tuple[Outcome, ...]:
+    """Do all jobs.
+
+    Interrupted (Ctrl-C) or failed, it ends its processes at once and leaves nothing behind.
+
+    Args:
+        jobs: What to train.
+        ground: The scenario's data and terms.
+        keys: Outcome of a key ceremony, if the scenario encrypts.
+        workers: Number of processes; with 1 everything happens in this one.
+        finished: Is called in this process after each job, in the order in which they end.
+
+    Returns:
+        Outcomes in the order of `jobs`, whatever `workers` is.
+    """
+    if workers == 1:
+        outcomes = []
+        for job in jobs:
+            outcomes.append(perform(job, ground, keys))
+            finished(job)
+        return tuple(outcomes)
+    others = set(multiprocessing.active_children())
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(
+            min(workers, len(jobs)),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(ground, keys),
+        )
+        try:
+            futures = {pool.submit(_perform_here, job): job for job in jobs}
+            for future in as_completed(futures):
+                future.result()
+                finished(futures[future])
+            pool.shutdown()
+            return tuple(future.result() for future in futures)
+        except BaseException:
+            ours = set(multiprocessing.active_children()) - others
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in ours:
+                process.terminate()
+            for process in ours:
+                process.join()
+            raise
+
+
+def available_processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep numerical libraries of child processes, which read this when they are loaded, to one thread."""
+    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
+    os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+_here: list[tuple[Ground, Ceremony | None]] = []
+
+
+def _begin(ground: Ground, keys: Ceremony | None) -> None:
+    # The terminal sends Ctrl-C to every process; the first one tells the others when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _here.append((ground, keys))
+
+
+def _perform_here(job: Job) -> Outcome:
+    ground, keys = _here[0]
+    return perform(job, ground, keys)

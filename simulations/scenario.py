@@ -1,0 +1,287 @@
+"""What a researcher asks for: data, parties, budgets, seeds and baselines, in one TOML file.
+
+A scenario is checked as a whole before anything is read or trained, and every mistake is told at once.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from fedscore.contract import NoiseMode, Role
+from fedscore.errors import ScenarioError
+from simulations.federation import EncryptionMode
+from simulations.overrides import with_overrides
+from simulations.scenario_mistakes import explain
+
+__all__ = [
+    "Baseline",
+    "DataTerms",
+    "EncryptionChoice",
+    "LearnerTerms",
+    "LoadedScenario",
+    "PartitionKind",
+    "PartyTerms",
+    "PrivacyGrid",
+    "Scenario",
+    "SplitKind",
+    "SplitTerms",
+    "load_scenario",
+    "parse_scenario",
+    "shipped_scenarios",
+]
+
+_SHIPPED = Path(__file__).parent / "scenarios"
+
+
+class Baseline(StrEnum):
+    """What a federated card is compared with, on the same split."""
+
+    POOLED_LIGHTGBM = "pooled-lightgbm"
+    POOLED_NO_NOISE = "pooled-no-noise"
+    LOCAL_ONLY = "local-only"
+    LOCAL_NOISE = "local-noise"
+
+
+class SplitKind(StrEnum):
+    """How test rows are set apart."""
+
+    RANDOM = "random"
+    HASH = "hash"
+
+
+class PartitionKind(StrEnum):
+    """How a file's rows are dealt to parties."""
+
+    IID = "iid"
+    DIRICHLET = "dirichlet"
+    COLUMN = "column"
+
+
+def _listed(value: object) -> object:
+    """Let one number stand for a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+_Epsilon = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataTerms(_Section):
+    """Where rows come from and what they mean.
+
+    Attributes:
+        path: A file's name, looked up by `simulations.lookup.find_data`; an absolute path is taken as it is.
+        contract: The name of a shipped contract, or a path relative to the scenario.
+    """
+
+    path: str = Field(min_length=1)
+    contract: str = Field(min_length=1)
+
+
+class SplitTerms(_Section):
+    """How test rows are set apart, and the seeds that everything random in a run is drawn from.
+
+    Attributes:
+        kind: `random` is scikit-learn's stratified `train_test_split`; `hash` the contract's keyed hash.
+        seeds: One run of every method per seed.
+        test: Share of test rows of a random split; a hash split takes the contract's own.
+    """
+
+    kind: SplitKind = SplitKind.RANDOM
+    seeds: Annotated[tuple[_Seed, ...], BeforeValidator(_listed), Field(min_length=1)] = (1,)
+    test: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds holds the same seed twice, which would count one run as two")
+        if self.kind is SplitKind.HASH and self.test is not None:
+            raise ValueError("kind = \"hash\" takes its share of test rows from the contract: remove 'test'")
+        return self
+
+    @property
+    def test_share(self) -> float:
+        """Share of test rows of a random split."""
+        return 0.3 if self.test is None else self.test
+
+
+class PartyTerms(_Section):
+    """Who holds which rows.
+
+    Attributes:
+        kind: Evenly at random, skewed by outcome, or by the values of a column.
+        count: Number of parties; with `column`, the values with most rows (the other rows are left out).
+        roles: How many parties of each role; all are platforms where it is left out.
+        column: The column whose values are parties (`column` only).
+        alpha: Concentration of the Dirichlet distribution: the smaller, the more skewed (`dirichlet` only).
+    """
+
+    kind: PartitionKind = PartitionKind.IID
+    count: int | None = Field(default=None, ge=1, le=1000)
+    roles: dict[Role, Annotated[int, Field(ge=0)]] | None = None
+    column: str | None = None
+    alpha: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for key, kind in (("column", PartitionKind.COLUMN), ("alpha", PartitionKind.DIRICHLET)):
+            given = getattr(self, key) is not None
+            if given and self.kind is not kind:
+                raise ValueError(f'{key} belongs to kind = "{kind}"; the kind here is "{self.kind}"')
+            if not given and self.kind is kind:
+                raise ValueError(f'kind = "{kind}" needs {key}')
+        if self.count is None and self.roles is None:
+            raise ValueError("say how many parties there are: count = 20, or roles = { platform = 20 }")
+        total = sum((self.roles or {}).values())
+        if self.roles is not None and total < 1:
+            raise ValueError("roles names no party: at least one is needed")
+        if self.count is not None and self.roles is not None and total != self.count:
+            raise ValueError(f"count = {self.count}, but roles adds up to {total}: leave one of the two out")
+        return self
+
+    @property
+    def members(self) -> tuple[Role, ...]:
+        """The role of each party; platforms come first."""
+        if self.roles is None:
+            return (Role.PLATFORM,) * (self.count or 1)
+        return tuple(role for role in Role for _ in range(self.roles.get(role, 0)))
+
+
+class LearnerTerms(_Section):
+    """Which learner is trained."""
+
+    name: Literal["scorecard"] = "scorecard"
+
+
+class PrivacyGrid(_Section):
+    """The budgets to try; one run per epsilon and seed.
+
+    Attributes:
+        epsilon: Record-level epsilons; unused where `noise` is `none`.
+        delta: Record-level delta, at most 1e-3.
+        noise: Who adds noise: shares that add up, every party in full, or nobody.
+        absent: Parties that the noise may lack.
+        colluding_parties: Parties whose own share of the noise protects nobody from them.
+    """
+
+    epsilon: Annotated[tuple[_Epsilon, ...], BeforeValidator(_listed), Field(min_length=1)] = (1.0,)
+    delta: float = Field(default=1e-5, gt=0, le=1e-3)
+    noise: NoiseMode = NoiseMode.SHARED
+    absent: int = Field(default=0, ge=0)
+    colluding_parties: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.epsilon)) != len(self.epsilon):
+            raise ValueError("epsilon holds the same value twice")
+        return self
+
+
+class EncryptionChoice(_Section):
+    """How sums are added.
+
+    Attributes:
+        mode: Under Paillier encryption, or plainly: with one seed both open the same integers.
+        key_bits: Bits of the Paillier modulus.
+    """
+
+    mode: EncryptionMode = EncryptionMode.PAILLIER
+    key_bits: int = Field(default=3072, ge=2048, le=8192)
+
+
+class Scenario(_Section):
+    """A whole experiment: one learner, compared with baselines over seeds and budgets."""
+
+    baselines: tuple[Baseline, ...] = ()
+    data: DataTerms
+    split: SplitTerms = SplitTerms()
+    parties: PartyTerms
+    learner: LearnerTerms = LearnerTerms()
+    privacy: PrivacyGrid = PrivacyGrid()
+    encryption: EncryptionChoice = EncryptionChoice()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.baselines)) != len(self.baselines):
+            raise ValueError("baselines names the same baseline twice")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedScenario:
+    """A scenario and where it came from.
+
+    Attributes:
+        name: The file's name without its ending.
+        folder: The file's folder, which relative paths in the scenario start from.
+        terms: What the scenario says, overrides included.
+    """
+
+    name: str
+    folder: Path
+    terms: Scenario
+
+
+def shipped_scenarios() -> tuple[str, ...]:
+    """Names of the scenarios that come with fedscore."""
+    return tuple(sorted(path.stem for path in _SHIPPED.glob("*.toml")))
+
+
+def load_scenario(scenario: str | Path, overrides: Sequence[str] = ()) -> LoadedScenario:
+    """Read a scenario.
+
+    Args:
+        scenario: A file, or the name of a shipped scenario; a file of that name in the way is preferred only
+            where the argument is written as a path (with a folder or an ending).
+        overrides: `key=VALUE` settings, VALUE as TOML.
+
+    Raises:
+        ScenarioError: There is no such scenario, or it cannot be run as written; every mistake is listed.
+    """
+    path = _SHIPPED / f"{scenario}.toml" if str(scenario) in shipped_scenarios() else Path(scenario)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ScenarioError(f"{path} is not UTF-8 text: a scenario is a TOML file") from None
+    except OSError as error:
+        raise ScenarioError(
+            f"no scenario can be read from {path} ({error.strerror}): give a file, "
+            f"or one of the shipped names: {', '.join(shipped_scenarios())}"
+        ) from None
+    terms = parse_scenario(text, overrides=overrides, source=str(path))
+    return LoadedScenario(name=path.stem, folder=path.parent, terms=terms)
+
+
+def parse_scenario(text: str, *, overrides: Sequence[str] = (), source: str = "scenario.toml") -> Scenario:
+    """Check the text of a scenario.
+
+    Args:
+        text: The scenario, as TOML.
+        overrides: `key=VALUE` settings that replace or add to what the text says.
+        source: What to call the text in messages.
+
+    Raises:
+        ScenarioError: The text is no TOML or says something that cannot be run; every mistake is listed.
+    """
+    try:
+        document: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{source} is not TOML: {error}") from None
+    try:
+        return Scenario.model_validate(with_overrides(document, overrides))
+    except ValidationError as error:
+        mistakes = explain(error, Scenario)
+        raise ScenarioError(
+            f"{source} cannot be run as written:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes)
+        ) from None

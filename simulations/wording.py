@@ -1,0 +1,152 @@
+"""How methods, numbers and promises are put into words, the same in the terminal and in the report."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fedscore.contract import Contract, NoiseMode
+from simulations.results import Run, Summary
+from simulations.scenario import Baseline
+
+__all__ = [
+    "Statement",
+    "bytes_in_words",
+    "epsilon_in_words",
+    "method_in_words",
+    "points_in_words",
+    "promises",
+]
+
+_BASELINES = {
+    Baseline.POOLED_LIGHTGBM: "pooled LightGBM",
+    Baseline.POOLED_NO_NOISE: "pooled card, no privacy",
+    Baseline.LOCAL_ONLY: "local cards, not shared",
+    Baseline.LOCAL_NOISE: "federated, local noise",
+}
+_OWN = {
+    NoiseMode.SHARED: "federated, shared noise",
+    NoiseMode.LOCAL: "federated, local noise",
+    NoiseMode.NONE: "federated, no noise",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A paragraph with its heading."""
+
+    heading: str
+    text: str
+
+
+def method_in_words(method: Run | Summary) -> str:
+    """What was done, for a reader who does not know the names in the files."""
+    return _OWN[method.noise] if method.baseline is None else _BASELINES[method.baseline]
+
+
+def epsilon_in_words(epsilon: float | None) -> str:
+    """An epsilon as people write it; infinity where nothing is promised."""
+    return "\N{INFINITY}" if epsilon is None else f"{epsilon:.4g}"
+
+
+def bytes_in_words(size: int) -> str:
+    """A size in units of 1,000; a dash for nothing."""
+    if size == 0:
+        return "\N{EN DASH}"
+    for unit, name in ((1_000_000, "MB"), (1_000, "kB")):
+        if size >= unit:
+            return f"{size / unit:,.1f} {name}"
+    return f"{size} B"
+
+
+def points_in_words(points: float) -> str:
+    """Points with their sign; zero has none of its own."""
+    return f"{round(points, 1) + 0.0:+.1f}"
+
+
+def promises(run: Run, contract: Contract) -> tuple[Statement, ...]:
+    """What a run promises about privacy, on which assumptions, and what it does not promise.
+
+    Args:
+        run: A federated run.
+        contract: The contract that it ran under.
+    """
+    if run.epsilon_spent is None:
+        return (
+            Statement(
+                heading="No privacy",
+                text="This run added no noise. Its sums, and so its card, promise nothing about anybody.",
+            ),
+        )
+    return (
+        _to_a_record(run, run.epsilon_spent),
+        _to_a_person(run, contract),
+        _assumptions(run, contract),
+        _not_promised(),
+    )
+
+
+def _to_a_record(run: Run, epsilon: float) -> Statement:
+    text = (
+        f"ε = {epsilon:.4g} at δ = {run.delta:g}. Whether any one record of any one organisation was in the "
+        "training or not changes the probability of whatever anybody may conclude from all the opened sums "
+        f"by a factor of at most {_factor(epsilon)}, but for a probability of {run.delta:g}. The noise is in "
+        "the sums themselves, so this holds for the card and for everything else computed from them."
+    )
+    return Statement(heading="Promised to one record", text=text)
+
+
+def _factor(epsilon: float) -> str:
+    # Beyond this the factor says nothing that "e to the epsilon" would not.
+    return f"{math.exp(epsilon):.3g}" if epsilon < 20 else f"e^{epsilon:.0f}"
+
+
+def _to_a_person(run: Run, contract: Contract) -> Statement:
+    rules = contract.rows
+    held = rules.organisations_per_person * rules.rows_per_person
+    if held == 1:
+        text = "The contract gives one person one record at one organisation, so the promise is the same."
+    elif run.epsilon_person is None:
+        text = f"A person may have {held} records, and no finite promise to a person was computed."
+    else:
+        rows = "one training row" if rules.rows_per_person == 1 else f"{rules.rows_per_person} training rows"
+        text = (
+            f"A person may be at up to {rules.organisations_per_person} organisations with {rows} each. For "
+            f"all rows of one person together ε = {run.epsilon_person:.4g} at the same δ. Whoever has fewer "
+            "rows is promised more."
+        )
+    return Statement(heading="Promised to one person", text=text)
+
+
+def _assumptions(run: Run, contract: Contract) -> Statement:
+    terms = contract.privacy
+    noise = (
+        "Every party adds the whole noise to its own numbers and relies on nobody else's."
+        if run.noise is NoiseMode.LOCAL
+        else f"The {run.parties} parties add shares of the noise, of which up to {terms.absent} may be "
+        f"absent and up to {terms.colluding_parties} known to an adversary (a party always knows its own); "
+        "the other parties draw their shares honestly."
+    )
+    encryption = (
+        "Nothing less than a whole sum is opened: the holders of the key do not open single numbers, and "
+        f"Paillier encryption with {contract.encryption.key_bits} bits holds."
+        if run.encrypted
+        else "Numbers of single parties stay hidden: this simulation added them in clear, on one machine, "
+        "which stands for a deployment that encrypts them and opens the same integers."
+    )
+    rest = (
+        "Grids, settings and the rule that splits the rows were fixed without looking at the data. This "
+        "simulation draws its noise from a seed, so that it can be repeated; whoever knows the seed can take "
+        "the noise away. A deployment draws it from the operating system."
+    )
+    return Statement(heading="On these assumptions", text=f"{noise} {encryption} {rest}")
+
+
+def _not_promised() -> Statement:
+    text = (
+        "Nothing is promised to an organisation as a whole: two trainings, one with it and one without it, "
+        "show its own table with no more noise than hides one record. The figures on test rows are exact: "
+        "they are the researcher's view, outside the budget, and a deployment would not release them so. "
+        "Differential privacy does not keep a card from telling what is true of people in general."
+    )
+    return Statement(heading="Not promised", text=text)

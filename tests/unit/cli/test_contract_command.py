@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from fedscore.cli.main import app
+from fedscore.contract import load_contract
+from simulations.lookup import shipped_contracts
+
+CONTRACTS = Path(__file__).parents[3] / "simulations" / "contracts"
+
+
+def test_every_shipped_contract_passes_and_its_hash_is_told() -> None:
+    for name in shipped_contracts():
+        path = CONTRACTS / f"{name}.toml"
+        result = CliRunner().invoke(app, ["contract", "check", str(path)])
+        assert result.exit_code == 0, result.stdout
+        assert load_contract(path).hash() in result.stdout
+
+
+def broken(folder: Path) -> Path:
+    text = (CONTRACTS / "taiwan.toml").read_text()
+    path = folder / "broken.toml"
+    path.write_text(text.replace("version = 1", "version = 3").replace("row_cap = 30000", "row_cup = 30000"))
+    return path
+
+
+def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+    path = broken(tmp_path)
+    lines = path.read_text().splitlines()
+    result = CliRunner().invoke(app, ["contract", "check", str(path)])
+    assert result.exit_code == 1
+    for mistake in ("version = 3", "row_cup = 30000"):
+        line = next(number for number, text in enumerate(lines, 1) if text.startswith(mistake))
+        assert f"{path}:{line}: error: " in result.stdout
+
+
+def test_json_holds_the_same_findings(tmp_path: Path) -> None:
+    path = broken(tmp_path)
+    result = CliRunner().invoke(app, ["contract", "check", str(path), "--json"])
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["valid"] is False
+    assert document["hash"] is None
+    assert {finding["level"] for finding in document["findings"]} >= {"error"}
+    assert all(set(finding) == {"line", "level", "where", "message"} for finding in document["findings"])
+
+
+def test_a_file_that_cannot_be_read_is_one_message(tmp_path: Path) -> None:
+    missing = CliRunner().invoke(app, ["contract", "check", str(tmp_path / "none.toml")])
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert "cannot be read" in missing.stderr
+    (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
+    odd = CliRunner().invoke(app, ["contract", "check", str(tmp_path / "x.toml")])
+    assert odd.exit_code == 1
+    assert "not UTF-8" in odd.stderr

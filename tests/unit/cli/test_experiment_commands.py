@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import simulations.demo
+import simulations.simulate
+from fedscore.card import Bin, Card, CardTable, Scale
+from fedscore.cli.main import app
+from fedscore.contract import Contract, NoiseMode
+from simulations.demo import DemoResult
+from simulations.report import PartyLine
+from simulations.results import Results, Run
+
+RUN = Run(
+    learner="scorecard",
+    baseline=None,
+    private=True,
+    epsilon=1.0,
+    epsilon_spent=0.9991,
+    epsilon_person=5.925,
+    delta=1e-6,
+    noise=NoiseMode.SHARED,
+    encrypted=True,
+    parties=5,
+    seed=1,
+    auc=0.7712,
+    gini=0.5424,
+    ks=0.421,
+    brier=0.13,
+    calibration_error=0.01,
+    rounds=9,
+    values_per_party=2000,
+    bytes_per_party=1_234_567,
+    seconds=12.5,
+)
+RESULTS = Results(
+    version="0",
+    created=datetime(2025, 1, 2, tzinfo=UTC),
+    contract_hash="ab" * 32,
+    scenario={"name": "x"},
+    runs=(RUN,),
+)
+
+
+def card() -> Card:
+    tables = tuple(
+        CardTable(
+            name=f"characteristic {number}",
+            parents=(),
+            monotone=None,
+            bins=tuple(
+                Bin(label=f"bin {sign}", cells=(place,), points=sign * number, share=0.5, bad_rate=None)
+                for place, sign in enumerate((1, -1))
+            ),
+        )
+        for number in range(1, 6)
+    )
+    return Card(
+        software_version="0",
+        contract_hash="ab" * 32,
+        contract_name="tiny",
+        outcome="bad",
+        scale=Scale(),
+        intercept_points=500.0,
+        characteristics=tables,
+        interactions=(),
+    )
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tiny_contract: Contract, tmp_path: Path) -> list[dict[str, Any]]:
+    """What the experiments were asked for; they answer at once."""
+    calls: list[dict[str, Any]] = []
+
+    def run_demo(**terms: Any) -> DemoResult:  # noqa: ANN401 - recorded as they are
+        calls.append(terms)
+        terms["watcher"].stage("a stage")
+        terms["watcher"].round_opened("histogram", 1, 9)
+        return DemoResult(
+            results=RESULTS,
+            card=card(),
+            contract=tiny_contract,
+            parties=(PartyLine(party="north", rows=1234, local_auc=0.6, federated_auc=0.7),),
+            ceremony_seconds=3.21,
+            folder=tmp_path,
+        )
+
+    def simulate(scenario: str, **terms: Any) -> tuple[Results, Path]:  # noqa: ANN401 - likewise
+        calls.append({"scenario": scenario, **terms})
+        terms["watcher"].started(2)
+        terms["watcher"].finished(None)
+        return RESULTS, tmp_path
+
+    monkeypatch.setattr(simulations.demo, "run_demo", run_demo)
+    monkeypatch.setattr(simulations.simulate, "simulate", simulate)
+    return calls
+
+
+@pytest.mark.parametrize("arguments", [["demo", "--json"], ["simulate", "taiwan", "--json"]])
+@pytest.mark.usefixtures("asked")
+def test_json_alone_is_on_standard_output(arguments: Sequence[str]) -> None:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == RESULTS.to_json()
+    assert json.loads(result.stdout)["runs"][0]["auc"] == 0.7712
+
+
+def test_the_demo_tells_table_points_parties_and_promises(
+    asked: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(app, ["demo", "--seed", "7", "--people", "2000", "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.stderr
+    assert (asked[0]["seed"], asked[0]["people"], asked[0]["out"]) == (7, 2000, tmp_path)
+    told = " ".join(result.stdout.split())
+    for expected in (
+        "The people are synthetic",
+        "federated, shared noise 0.7712 0.421 1 5.925 9 1.2 MB 12.5",
+        "took 3.2 s",
+        "north 1,234 0.6000 0.7000",
+        "characteristic 5",
+        "+5.0",
+        "Promised to one person",
+        "Nothing is promised to an organisation",
+        "report.html",
+    ):
+        assert expected in told, expected
+    assert "characteristic 3" in told
+    assert "characteristic 2" not in told
+    assert "a stage" in result.stderr
+    assert "a stage" not in result.stdout
+
+
+def test_tables_fit_a_terminal_of_eighty_columns(
+    asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for arguments in (["demo"], ["simulate", "taiwan"]):
+        output = CliRunner().invoke(app, arguments).stdout
+        tables = [line for line in output.splitlines() if "0.7712" in line or " AUC " in line]
+        assert tables
+        assert all("…" not in line for line in tables), output
+    assert len(asked) == 2
+
+
+def test_simulate_passes_on_what_it_was_asked(asked: list[dict[str, Any]], tmp_path: Path) -> None:
+    arguments = ["simulate", "taiwan", "--data", str(tmp_path), "--set", "a=1", "--set", "b=2"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert asked[0]["scenario"] == "taiwan"
+    assert asked[0]["data"] == tmp_path
+    assert asked[0]["out"] is None
+    assert list(asked[0]["overrides"]) == ["a=1", "b=2"]
+    assert "0.7712" in result.stdout
+
+
+def test_a_scenario_with_mistakes_is_one_message(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["simulate", "taiwan", "--set", "privacy.epsilom=[1]", "--out", str(tmp_path)]
+    )
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "did you mean 'epsilon'?" in result.stderr
+    assert "Traceback" not in result.stderr
+    shutil.rmtree(tmp_path)

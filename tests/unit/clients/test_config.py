@@ -1,0 +1,124 @@
+"""A node's configuration says where things are, from its own folder, and every mistake has its line."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from clients.config import NodeConfig, load_node_config
+from fedscore.contract import Role
+from fedscore.errors import NodeConfigError
+
+GOOD = """\
+party = "shop-a"
+role = "platform"
+contract = "contract.toml"
+public_key = "keys/public.json"
+state = "state"
+
+[data]
+table = "rows.parquet"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("contract.toml", "keys/public.json", "keys/share.json", "rows.parquet", "tables/orders.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def load(folder: Path, text: str) -> NodeConfig:
+    (folder / "node.toml").write_text(text, encoding="utf-8")
+    return load_node_config(folder / "node.toml")
+
+
+def test_paths_start_from_the_folder_of_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+
+    config = load(folder, GOOD)
+
+    assert (config.party, config.role) == ("shop-a", Role.PLATFORM)
+    assert config.contract == folder / "contract.toml"
+    assert config.public_key == folder / "keys" / "public.json"
+    assert config.data.table == folder / "rows.parquet"
+    assert config.state == folder / "state"
+    assert config.key_share is None
+
+
+def test_a_relative_path_of_the_file_itself_is_fine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(folder, GOOD)
+    monkeypatch.chdir(folder)
+
+    assert load_node_config("node.toml").contract == folder / "contract.toml"
+
+
+def test_absolute_paths_are_taken_as_they_are(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "share.json"
+    elsewhere.touch()
+
+    config = load(folder, f'key_share = "{elsewhere}"\n{GOOD}')
+
+    assert config.key_share == elsewhere
+
+
+def test_operational_tables_come_with_a_date(folder: Path) -> None:
+    config = load(folder, GOOD.replace('table = "rows.parquet"', 'tables = "tables"\nas_of = 2025-06-30'))
+
+    assert config.data.tables == folder / "tables"
+    assert config.data.as_of == dt.date(2025, 6, 30)
+
+
+MISTAKES = {
+    "a file that is not there": ('"contract.toml"', '"contrakt.toml"', "line 3, contract: there is no file"),
+    "a folder for a file": ('"keys/public.json"', '"keys"', "line 4, public_key: there is no file"),
+    "an unknown role": ('"platform"', '"bank"', 'line 2, role: must be one of "platform" or "collector"'),
+    "a party with spaces": ('"shop-a"', '"shop a"', "line 1, party: must be a name"),
+    "a missing entry": ('state = "state"\n', "", "state: state is missing: add it"),
+    "an unknown entry": ("[data]", "[data]\nfile = 1", "line 8, data.file: there is no entry file here"),
+    "no data": ('table = "rows.parquet"', "", "line 7, data: the data are either table"),
+    "both kinds of data": (
+        "[data]",
+        '[data]\ntables = "tables"\nas_of = 2025-06-30',
+        "line 7, data: the data are either table",
+    ),
+    "tables without a date": (
+        'table = "rows.parquet"',
+        'tables = "tables"',
+        "line 7, data: as_of, a date such as",
+    ),
+    "a date without tables": ("[data]", "[data]\nas_of = 2025-06-30", "line 7, data: as_of, a date such as"),
+    "a folder that is not there": (
+        'table = "rows.parquet"',
+        'tables = "tabels"\nas_of = 2025-06-30',
+        "line 8, data.tables: there is no folder",
+    ),
+    "no TOML": ("[data]", "[data", "is not TOML: Expected ']' at the end of a table declaration (at line 7"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_told_with_its_line(folder: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(NodeConfigError) as refused:
+        load(folder, GOOD.replace(old, new))
+
+    assert message in str(refused.value)
+    assert str(folder / "node.toml") in str(refused.value)
+
+
+def test_all_mistakes_are_told_at_once(folder: Path) -> None:
+    with pytest.raises(NodeConfigError, match=r"has 3 mistakes:\n  line 1, .*\n  line 2, .*\n  line 3, "):
+        load(folder, GOOD.replace("shop-a", "!").replace("platform", "bank").replace("contract.toml", "x"))
+
+
+def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
+    with pytest.raises(NodeConfigError, match=r"there is no file .*nowhere\.toml"):
+        load_node_config(folder / "nowhere.toml")
+    with pytest.raises(NodeConfigError, match="cannot be read"):
+        load_node_config(folder)
+    (folder / "latin.toml").write_bytes('party = "\xe9"'.encode("latin-1"))
+    with pytest.raises(NodeConfigError, match=r"not UTF-8 \(byte 10\)"):
+        load_node_config(folder / "latin.toml")

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fedscore.contract import Contract, NoiseMode, Party, Role
+from fedscore.data import Rows
+from fedscore.errors import BudgetExhausted, NoiseError, ProtocolError
+from fedscore.learners.agenda import Agenda
+from fedscore.learners.scorecard.program import Scorecard
+from privacy.dp.events import Composed, DistributedGaussian
+
+RUN = "ab" * 16
+
+Openings = list[npt.NDArray[np.int64]]
+
+
+def noiseless_openings(agenda: Agenda, rows: Rows) -> Openings:
+    openings: Openings = []
+    for _ in range(agenda.rounds):
+        turn = agenda.turn(openings)
+        request = turn.envelope.request
+        openings.append(
+            turn.query.contributions(rows).lattice_total(
+                scale=request.scale,
+                limit_squared=request.sensitivity_squared,
+                dimension=request.dimension,
+            )
+        )
+    return openings
+
+
+def test_the_scorecard_is_nine_sums_whose_shares_add_to_one(tiny_contract: Contract) -> None:
+    plan = Scorecard(tiny_contract).plan
+    assert [planned.name for planned in plan] == [
+        "histogram",
+        "covariance",
+        "gradient 1",
+        "gradient 2",
+        "gradient 3",
+        "gradient 4",
+        "residuals 1",
+        "residuals 2",
+        "residuals 3",
+    ]
+    assert sum((planned.share for planned in plan), Fraction(0)) == 1
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.5, 1.0, 8.0])
+@pytest.mark.parametrize("noise", [NoiseMode.SHARED, NoiseMode.LOCAL])
+def test_a_program_spends_its_budget_and_never_more(
+    tiny_contract: Contract, epsilon: float, noise: NoiseMode
+) -> None:
+    agenda = Agenda(tiny_contract.with_privacy(epsilon=epsilon, noise=noise), run=RUN)
+    assert 0.97 * epsilon <= agenda.record.epsilon <= epsilon
+
+
+def test_the_events_are_those_of_the_requests(tiny_contract: Contract) -> None:
+    agenda = Agenda(tiny_contract, run=RUN)
+    assert isinstance(agenda.event, Composed)
+    for request, event in zip(agenda.requests, agenda.event.events, strict=True):
+        assert isinstance(event, DistributedGaussian)
+        assert event.share_variance == request.share_variance >= 100
+        assert event.sensitivity_squared == request.sensitivity_squared
+        # shares of the two honest parties alone (three parties, one may collude)
+        assert event.honest_shares == 2
+
+
+def test_persons_are_charged_for_every_row_that_they_may_have(tiny_contract: Contract) -> None:
+    several = Contract.model_validate(
+        {
+            **tiny_contract.model_dump(),
+            "rows": {
+                **tiny_contract.rows.model_dump(),
+                "organisations_per_person": 3,
+                "rows_per_person": 2,
+                "person": "person_id",
+            },
+        }
+    )
+    one, six = Agenda(tiny_contract, run=RUN), Agenda(several, run=RUN)
+    assert one.person.epsilon == one.record.epsilon
+    assert six.record.epsilon == one.record.epsilon
+    assert math.isclose(six.person.mu, 6 * six.record.mu, rel_tol=1e-9)
+    assert six.person.epsilon > 6 * six.record.epsilon
+
+
+def test_real_valued_noise_spans_sixteen_steps_per_row(tiny_contract: Contract) -> None:
+    agenda = Agenda(tiny_contract, run=RUN)
+    rows = tiny_contract.rows.row_cap * len(tiny_contract.parties)
+    for request in agenda.requests[1:]:
+        assert math.sqrt(request.share_variance * request.honest_shares) >= 16 * rows
+
+
+def test_without_an_honest_share_of_noise_nothing_starts(tiny_contract: Contract) -> None:
+    contract = tiny_contract.model_copy(
+        update={"privacy": tiny_contract.privacy.model_copy(update={"colluding_parties": 3})}
+    )
+    with pytest.raises(NoiseError, match="no honest share of noise"):
+        Agenda(contract, run=RUN)
+
+
+def test_a_program_over_budget_is_refused_before_its_first_round(
+    tiny_contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedscore.learners.agenda.gaussian_mu", lambda _epsilon, _delta: 5.0)
+    with pytest.raises(BudgetExhausted, match="nothing was sent"):
+        Agenda(tiny_contract, run=RUN)
+
+
+def test_two_parties_derive_the_same_requests_and_card(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    contract = tiny_contract.with_privacy(noise=NoiseMode.NONE)
+    one = Agenda(contract, run=RUN)
+    openings = noiseless_openings(one, make_rows(500, 3))
+    for number in range(len(openings)):
+        # a fresh process: everything is derived again from the transcript
+        other = Agenda(contract, run=RUN)
+        assert other.turn(openings[:number]).envelope == one.turn(openings[:number]).envelope
+    assert Agenda(contract, run=RUN).finish(openings) == one.finish(openings)
+
+
+def test_a_request_is_bound_to_contract_run_round_and_transcript(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    contract = tiny_contract.with_privacy(noise=NoiseMode.NONE)
+    agenda = Agenda(contract, run=RUN)
+    openings = noiseless_openings(agenda, make_rows(500, 3))[:3]
+    digests = {agenda.turn(openings).envelope.digest, agenda.turn(openings[:2]).envelope.digest}
+    digests.add(Agenda(contract, run="cd" * 16).turn(openings).envelope.digest)
+    forked = [*openings[:2], openings[2] + 1]
+    digests.add(agenda.turn(forked).envelope.digest)
+    renamed = Contract.model_validate({**contract.model_dump(), "name": "other"})
+    digests.add(Agenda(renamed, run=RUN).turn(openings).envelope.digest)
+    assert len(digests) == 5
+
+
+def test_openings_of_another_length_are_refused(tiny_contract: Contract) -> None:
+    with pytest.raises(ProtocolError, match=r"has 3 values, \d+ were asked for"):
+        Agenda(tiny_contract, run=RUN).turn([np.zeros(3, dtype=np.int64)])
+
+
+def test_there_is_no_card_before_the_last_sum_and_no_sum_after_it(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    agenda = Agenda(tiny_contract.with_privacy(noise=NoiseMode.NONE), run=RUN)
+    openings = noiseless_openings(agenda, make_rows(500, 3))
+    with pytest.raises(ProtocolError, match="there is no card yet"):
+        agenda.finish(openings[:8])
+    with pytest.raises(ProtocolError, match="no further sum"):
+        agenda.turn(openings)
+    with pytest.raises(ProtocolError, match="more openings"):
+        agenda.turn([*openings, openings[-1]])
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_the_roster_is_part_of_the_request(tiny_contract: Contract, role: Role) -> None:
+    invented = tiny_contract.with_parties([*tiny_contract.parties, Party(name="invented", role=role)])
+    honest = Agenda(tiny_contract, run=RUN).turn([]).envelope
+    thinned = Agenda(invented, run=RUN).turn([]).envelope
+    assert thinned.digest != honest.digest
+    assert thinned.request.share_variance != honest.request.share_variance

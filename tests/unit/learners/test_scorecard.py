@@ -1,0 +1,180 @@
+"""What the program's public computations promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedscore.contract import Contract, Direction
+from fedscore.data import Rows
+from fedscore.learners.scorecard.axes import Axes
+from fedscore.learners.scorecard.evidence import weigh
+from fedscore.learners.scorecard.program import Scorecard
+from fedscore.learners.scorecard.queries import Covariance, Gradient, Histogram, LinearModel, Residuals
+from fedscore.learners.scorecard.settings import Settings
+from fedscore.metrics import auc
+from fedscore.sums import Query
+from simulations.federation import train_alone
+
+
+def one_of_each(contract: Contract, seed: int) -> dict[str, Query]:
+    """Queries at parameters far from anything sensible."""
+    generator = np.random.default_rng(seed)
+    axes = Axes.of(contract)
+    model = LinearModel(
+        axes=axes, columns=generator.uniform(-4, 4, axes.cells), constant=float(generator.uniform(0.1, 4))
+    )
+    return {
+        "histogram": Histogram(axes),
+        "covariance": Covariance(model, float(Settings().covariance_radius)),
+        "gradient 1": Gradient(model, generator.normal(0, 10, len(axes) + 1)),
+        "residuals 1": Residuals(
+            axes, np.arange(axes.cells), generator.normal(0, 10, axes.cells), float(generator.normal())
+        ),
+    }
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_no_record_can_move_a_sum_further_than_planned(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows], seed: int
+) -> None:
+    """Real contributions stay within the plan before any correction, at any parameters and cells."""
+    plan = {planned.name: planned for planned in Scorecard(tiny_contract).plan}
+    rows = make_rows(5, seed)
+    scale = 2**16
+    for name, query in one_of_each(tiny_contract, seed).items():
+        for record in range(len(rows)):
+            total = query.contributions(rows.select([record])).lattice_total(  # type: ignore[arg-type]  # a list indexes as an array
+                scale=scale, limit_squared=2**61, dimension=query.dimension
+            )
+            norm_squared = sum(int(step) ** 2 for step in total)
+            # 1e-9: the float clip may overshoot in its last bits; the lattice total then cuts exactly
+            assert norm_squared <= plan[name].sensitivity_squared * scale**2 * (1 + 1e-9)
+            assert max(abs(int(step)) for step in total) <= plan[name].largest * scale * (1 + 1e-9)
+
+
+def test_the_gradient_is_that_of_the_log_likelihood(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    rows = make_rows(300, 1)
+    generator = np.random.default_rng(2)
+    axes = Axes.of(tiny_contract)
+    # columns small enough for no record to be clipped
+    model = LinearModel(axes=axes, columns=generator.uniform(-0.2, 0.2, axes.cells), constant=0.4)
+    slopes = generator.normal(0, 1, len(axes) + 1)
+
+    def log_likelihood(at: np.ndarray) -> float:
+        log_odds = model.design(rows) @ at
+        return float(np.sum(rows.outcome * log_odds - np.logaddexp(0, log_odds)))
+
+    steps = 1e-6 * np.eye(len(slopes))
+    numerical = [(log_likelihood(slopes + h) - log_likelihood(slopes - h)) / 2e-6 for h in steps]
+    scale = 2**30
+    total = (
+        Gradient(model, slopes)
+        .contributions(rows)
+        .lattice_total(scale=scale, limit_squared=2**60, dimension=len(slopes))
+    )
+    np.testing.assert_allclose(total / scale, numerical, rtol=1e-5, atol=1e-4)
+
+
+def test_the_covariance_comes_back_as_the_matrix_it_was(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    rows = make_rows(300, 1)
+    axes = Axes.of(tiny_contract)
+    model = LinearModel(
+        axes=axes, columns=np.random.default_rng(2).uniform(-0.2, 0.2, axes.cells), constant=0.4
+    )
+    query = Covariance(model, 1.5)
+    scale = 2**30
+    total = query.contributions(rows).lattice_total(
+        scale=scale, limit_squared=2**62 - 1, dimension=query.dimension
+    )
+    design = model.design(rows)
+    np.testing.assert_allclose(query.matrix(total / scale), design.T @ design, atol=1e-5)
+
+
+def histogram_of(contract: Contract, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    axes = Axes.of(contract)
+    total = (
+        Histogram(axes)
+        .contributions(rows)
+        .lattice_total(scale=1, limit_squared=len(axes), dimension=2 * axes.cells)
+    )
+    return total[: axes.cells].astype(float), total[axes.cells :].astype(float)
+
+
+def test_the_histogram_counts_bad_and_good_records_of_every_cell(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    rows = make_rows(500, 1)
+    bad, good = histogram_of(tiny_contract, rows)
+    for table, (_, cells) in enumerate(Axes.of(tiny_contract).slices()):
+        for outcome, counts in ((1, bad), (0, good)):
+            chosen = rows.cells[rows.outcome == outcome, table]
+            assert counts[cells].tolist() == np.bincount(chosen, minlength=cells.stop - cells.start).tolist()
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    deviation=st.sampled_from([0.0, 3.0, 30.0, 1000.0]),
+)
+def test_weights_of_evidence_are_finite_bounded_and_monotone_where_asked_for(
+    tiny_contract: Contract,
+    make_rows: Callable[[int, int], Rows],
+    seed: int,
+    deviation: float,
+) -> None:
+    settings = Settings(smooth_variance=1e9)  # the raw log-odds, without the pull toward a line
+    bad, good = histogram_of(tiny_contract, make_rows(400, seed))
+    generator = np.random.default_rng(seed)
+    bad, good = (
+        bad + deviation * generator.normal(size=bad.size),
+        good + deviation * generator.normal(size=good.size),
+    )
+    axes = Axes.of(tiny_contract)
+    evidence = weigh(axes, bad, good, deviation, settings)
+    assert np.all(np.isfinite(evidence.weights))
+    assert np.all(np.abs(evidence.weights) <= settings.largest_evidence)
+    for table, cells in axes.slices():
+        for number in np.unique(evidence.bin_of_cell[cells]):
+            members = np.flatnonzero(evidence.bin_of_cell == number)
+            assert np.all((members >= cells.start) & (members < cells.stop)), "a bin spans two tables"
+            assert np.unique(evidence.weights[members]).size == 1
+        if table.monotone is not None and deviation == 0.0:
+            ordered = evidence.weights[cells][: table.ordered]
+            assert np.all(np.diff(ordered) >= -1e-6)
+
+
+def test_a_card_learns_what_there_is_to_learn(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    training, test = make_rows(3000, 10), make_rows(3000, 11)
+    card = train_alone(tiny_contract, training).card
+    risk = 0.5 * test.cells[:, 0] + 0.4 * test.cells[:, 1]
+    best = auc(test.outcome, risk)
+    assert auc(test.outcome, card.probability(test.cells)) > best - 0.01
+    assert abs(card.probability(test.cells).mean() - test.outcome.mean()) < 0.02
+
+
+def test_points_fall_as_risk_rises_where_the_contract_asks_for_it(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    for seed in range(6):
+        card = train_alone(tiny_contract, make_rows(400, seed)).card
+        utilisation = card.characteristics[0]
+        assert utilisation.monotone is Direction.INCREASING
+        assert np.all(np.diff(utilisation.points_of_cells()[:6]) <= 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_hardly_any_rows_still_give_a_card(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows], count: int
+) -> None:
+    card = train_alone(tiny_contract, make_rows(count, 1)).card
+    assert np.all(np.isfinite(card.score(make_rows(10, 2).cells)))

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedscore.contract import CellKind, NoiseMode, Role
+from fedscore.data import training_rows
+from fedscore.errors import ContractError, ScenarioError
+from simulations.dealing import Dealt, Ground, deal_rows, read_ground
+from simulations.lookup import find_contract, find_data
+from simulations.scenario import load_scenario
+
+
+def ground_of(scenario: Path, *overrides: str) -> Ground:
+    loaded = load_scenario(scenario, overrides)
+    return read_ground(loaded.terms, find_contract(loaded), find_data(loaded))
+
+
+def all_ids(dealt: Dealt) -> Counter[str]:
+    return Counter([*map(str, dealt.pooled_training.ids), *map(str, dealt.pooled_test.ids)])
+
+
+@pytest.mark.parametrize(
+    "parties",
+    ["{count=7}", "{kind='dirichlet', alpha=0.3, count=5}", "{kind='column', column='shop', count=5}"],
+)
+@pytest.mark.parametrize("split", ["{kind='random', seeds=[1]}", "{kind='hash', seeds=[1]}"])
+def test_every_row_is_dealt_to_one_party_and_one_side(
+    small_experiment: Path, parties: str, split: str
+) -> None:
+    dealt = deal_rows(ground_of(small_experiment, f"parties={parties}", f"split={split}"), seed=1)
+    assert all_ids(dealt) == Counter(str(number) for number in range(900))
+
+
+def test_the_contract_takes_the_scenarios_roster_and_terms(small_experiment: Path) -> None:
+    ground = ground_of(small_experiment, "privacy.noise='local'", "privacy.delta=1e-7", "privacy.absent=1")
+    assert [party.name for party in ground.contract.parties] == ["platform-01", "platform-02", "collector-01"]
+    assert ground.contract.privacy.noise is NoiseMode.LOCAL
+    assert ground.contract.privacy.delta == 1e-7
+    assert ground.contract.privacy.absent == 1
+
+
+def test_terms_that_leave_no_honest_share_are_refused(small_experiment: Path) -> None:
+    with pytest.raises(ContractError, match="no honest share"):
+        ground_of(small_experiment, "privacy.colluding_parties=3")
+
+
+def test_a_role_does_not_see_what_it_does_not_hold(small_experiment: Path) -> None:
+    ground = ground_of(small_experiment)
+    dealt = deal_rows(ground, seed=1)
+    place = [table.name for table in ground.contract.tables].index("visits")
+    cells = ground.contract.tables[place].cells
+    for party in ground.contract.parties:
+        kinds = {cells[cell].kind for cell in np.unique(dealt.training[party.name].cells[:, place])}
+        assert (kinds == {CellKind.NOT_HELD}) is (party.role is Role.COLLECTOR)
+
+
+def test_the_seed_alone_decides_who_gets_what(small_experiment: Path) -> None:
+    ground = ground_of(small_experiment)
+    once, again, other = (deal_rows(ground, seed=seed) for seed in (1, 1, 2))
+    for party in once.training:
+        assert once.training[party].ids.tolist() == again.training[party].ids.tolist()
+    assert once.training["platform-01"].ids.tolist() != other.training["platform-01"].ids.tolist()
+
+
+def test_a_hash_split_trains_on_what_a_node_would(small_experiment: Path) -> None:
+    ground = ground_of(small_experiment, "split={kind='hash', seeds=[1]}", "parties={count=2}")
+    dealt = deal_rows(ground, seed=1)
+    everyone = ground.rows[Role.PLATFORM]
+    assert set(dealt.pooled_training.ids) == set(training_rows(everyone, ground.contract).ids)
+
+
+def test_rows_beyond_the_cap_are_refused_not_cut(small_experiment: Path, tmp_path: Path) -> None:
+    for file in small_experiment.parent.iterdir():
+        (tmp_path / file.name).write_text(file.read_text().replace("row_cap = 1000", "row_cap = 100"))
+    ground = ground_of(tmp_path / small_experiment.name)
+    with pytest.raises(ScenarioError, match="row_cap is 100: use more parties"):
+        deal_rows(ground, seed=1)
+
+
+def test_an_unknown_column_is_told_with_the_closest(small_experiment: Path) -> None:
+    ground = ground_of(small_experiment, "parties={kind='column', column='shopp', count=2}")
+    with pytest.raises(ScenarioError, match="did you mean 'shop'"):
+        deal_rows(ground, seed=1)
+
+
+def test_a_ground_goes_to_another_process_and_stays_the_same(small_experiment: Path) -> None:
+    ground = ground_of(small_experiment)
+    assert ground.contract.tables
+    copy: Ground = pickle.loads(pickle.dumps(ground))  # noqa: S301 - what was pickled on this line
+    assert copy.contract == ground.contract
+    assert copy.contract.hash() == ground.contract.hash()
+    assert copy.terms == ground.terms
+    for role, rows in ground.rows.items():
+        assert np.array_equal(copy.rows[role].cells, rows.cells)

@@ -1,0 +1,170 @@
+"""Both orchestrations from their arguments to their files, small and unencrypted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedscore.card import Card
+from fedscore.errors import MissingExtra, ScenarioError
+from fedscore.metrics import auc
+from privacy.paillier.ceremony import Ceremony
+from simulations import demo, lightgbm_ceiling, methods, simulate
+from simulations.dealing import deal_rows, read_ground
+from simulations.federation import EncryptionMode
+from simulations.lookup import find_contract, find_data
+from simulations.runner import Job
+from simulations.scenario import load_scenario
+
+
+class Log:
+    """Keeps what a watcher is told."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.jobs = 0
+        self.done: list[Job] = []
+        self.rounds: list[int] = []
+
+    def stage(self, text: str) -> None:
+        self.stages.append(text)
+
+    def started(self, jobs: int) -> None:
+        self.jobs = jobs
+
+    def finished(self, job: Job) -> None:
+        self.done.append(job)
+
+    def round_opened(self, name: str, number: int, rounds: int) -> None:
+        assert name
+        assert number <= rounds
+        self.rounds.append(number)
+
+
+def test_a_scenario_becomes_four_files_that_agree(small_experiment: Path, tmp_path: Path) -> None:
+    log = Log()
+    results, folder = simulate.simulate(str(small_experiment), out=tmp_path / "out", watcher=log, workers=1)
+    assert folder == tmp_path / "out"
+    assert {path.name for path in folder.iterdir()} == {
+        "results.json",
+        "results.csv",
+        "card.json",
+        "report.html",
+    }
+    document = json.loads((folder / "results.json").read_text())
+    assert document == json.loads(results.to_json())
+    assert len(document["runs"]) == log.jobs == len(log.done) == 2 * (2 + 1 + 1 + 2)
+    assert document["scenario"]["name"] == "small_experiment"
+    assert document["scenario"]["privacy"]["epsilon"] == [2.0, 8.0]
+    assert len((folder / "results.csv").read_text().splitlines()) == len(document["runs"]) + 1
+
+    first = document["runs"][0]
+    assert (first["baseline"], first["seed"], first["epsilon"]) == (None, 1, 2.0)
+    loaded = load_scenario(small_experiment)
+    contract = find_contract(loaded)
+    assert document["contract_hash"] == contract.hash()
+    test = deal_rows(read_ground(loaded.terms, contract, find_data(loaded)), seed=1).pooled_test
+    card = Card.read(folder / "card.json")
+    assert auc(test.outcome, card.probability(test.cells)) == first["auc"]
+
+
+def test_an_encrypted_scenario_holds_its_key_ceremony_first(
+    small_experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_ceremony: Ceremony
+) -> None:
+    asked: list[dict[str, int]] = []
+
+    def ceremony(**terms: int) -> Ceremony:
+        asked.append(terms)
+        return small_ceremony
+
+    monkeypatch.setattr(simulate, "deal", ceremony)
+    settings = (
+        "encryption={mode='paillier', key_bits=2048}",
+        "split.seeds=[1]",
+        "privacy.epsilon=[8]",
+        "baselines=[]",
+    )
+    log = Log()
+    results, _ = simulate.simulate(
+        str(small_experiment), out=tmp_path, overrides=settings, watcher=log, workers=1
+    )
+    assert asked == [{"bits": 2048, "members": 1, "threshold": 1}]
+    assert "key ceremony (2048 bits)" in log.stages
+    assert [run.encrypted for run in results.runs] == [True]
+
+
+def test_what_is_missing_is_told_before_anything_is_read_or_written(
+    small_experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_lightgbm() -> None:
+        raise MissingExtra("pip install")
+
+    monkeypatch.setattr(simulate, "require_lightgbm", no_lightgbm)
+    with pytest.raises(MissingExtra):
+        simulate.simulate(
+            str(small_experiment), out=tmp_path, overrides=["baselines=['pooled-lightgbm']"], watcher=Log()
+        )
+    with pytest.raises(ScenarioError, match="was not found"):
+        simulate.simulate(str(small_experiment), data=tmp_path / "none", out=tmp_path, watcher=Log())
+    assert list(tmp_path.iterdir()) == []
+    assert lightgbm_ceiling.require_lightgbm is not no_lightgbm
+
+
+@pytest.fixture
+def plain_demo(monkeypatch: pytest.MonkeyPatch, small_ceremony: Ceremony) -> None:
+    """Without the seconds of a key ceremony, and of encryption."""
+    federated = methods.federated
+
+    def in_plain(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - passed on as they are
+        return federated(*arguments, **{**named, "encryption": EncryptionMode.PLAIN, "keys": None})
+
+    monkeypatch.setattr(demo, "deal", lambda **_terms: small_ceremony)
+    monkeypatch.setattr(methods, "federated", in_plain)
+
+
+@pytest.mark.usefixtures("plain_demo")
+def test_the_demo_writes_what_it_tells(tmp_path: Path) -> None:
+    log = Log()
+    found = demo.run_demo(out=tmp_path, seed=3, people=2000, watcher=log)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "results.json",
+        "results.csv",
+        "card.json",
+        "report.html",
+    }
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert document == json.loads(found.results.to_json())
+    assert [run["baseline"] for run in document["runs"]] == [
+        None,
+        "pooled-no-noise",
+        "local-only",
+        "local-noise",
+    ]
+    own = document["runs"][0]
+    assert own["epsilon"] == 1.0
+    assert own["epsilon_spent"] <= 1.0 < own["epsilon_person"]
+    assert document["scenario"]["data"]["synthetic"] is True
+    assert [line.party for line in found.parties] == [
+        *("platform-1", "platform-2", "platform-3", "collector-1", "collector-2")
+    ]
+    assert log.rounds == list(range(1, own["rounds"] + 1))
+    assert any("key ceremony (3072 bits)" in stage for stage in log.stages)
+    assert "The people are synthetic" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.usefixtures("plain_demo")
+def test_taking_part_is_worth_it_on_three_seeds(tmp_path: Path, seed: int) -> None:
+    found = demo.run_demo(out=tmp_path, seed=seed, people=60_000, watcher=Log())
+    own, _, local, _ = found.results.runs
+    assert own.auc > local.auc
+    pairs = [
+        (line.federated_auc, line.local_auc)
+        for line in found.parties
+        if line.federated_auc is not None and line.local_auc is not None
+    ]
+    assert sum(federated for federated, _ in pairs) > sum(local for _, local in pairs)

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import base64
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from fedscore.card import Bin, Card, CardTable, Scale
+from fedscore.contract import Contract, NoiseMode
+from simulations.report import PartyLine, ReportContent, render
+from simulations.results import Results, Run
+from simulations.scenario import Baseline
+
+RUN = Run(
+    learner="scorecard",
+    baseline=None,
+    private=True,
+    epsilon=1.0,
+    epsilon_spent=0.9991,
+    epsilon_person=0.9991,
+    delta=1e-5,
+    noise=NoiseMode.SHARED,
+    encrypted=True,
+    parties=20,
+    seed=1,
+    auc=0.7712,
+    gini=0.5424,
+    ks=0.42,
+    brier=0.13,
+    calibration_error=0.01,
+    rounds=9,
+    values_per_party=2000,
+    bytes_per_party=1_234_567,
+    seconds=1.5,
+)
+POOLED = replace(
+    RUN,
+    baseline=Baseline.POOLED_NO_NOISE,
+    private=False,
+    epsilon=None,
+    epsilon_spent=None,
+    epsilon_person=None,
+    noise=NoiseMode.NONE,
+    rounds=0,
+    bytes_per_party=0,
+    auc=0.7791,
+)
+
+
+class Page(HTMLParser):
+    """Collects what a page would load, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [
+            value or "" for name, value in attrs if name in {"src", "href", "srcset", "data", "poster"}
+        ]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def table(name: str, points: list[float]) -> CardTable:
+    bins = tuple(
+        Bin(label=f"{name} bin {place}", cells=(place,), points=value, share=1 / len(points), bad_rate=None)
+        for place, value in enumerate(points)
+    )
+    return CardTable(name=name, parents=(), monotone=None, bins=bins)
+
+
+@pytest.fixture
+def content(tiny_contract: Contract) -> ReportContent:
+    card = Card(
+        software_version="0",
+        contract_hash="cd" * 32,
+        contract_name="tiny",
+        outcome="30 days past due",
+        scale=Scale(),
+        intercept_points=500.0,
+        characteristics=(table("utilisation", [10.0, -0.01, -20.0]), table("late_payments", [1.0, -1.0])),
+        interactions=(),
+    )
+    return ReportContent(
+        title="A <title> & more",
+        introduction=("First <b>paragraph</b>.",),
+        results=Results(
+            version="9.9",
+            created=datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
+            contract_hash="ab" * 32,
+            scenario={"name": "x", "note": "</pre><script>alert(1)</script>"},
+            runs=(RUN, POOLED),
+        ),
+        card=card,
+        contract=tiny_contract,
+    )
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing(content: ReportContent) -> None:
+    text = render(content)
+    page = Page(text)
+    assert page.loads
+    assert all(load.startswith("data:image/svg+xml;base64,") for load in page.loads)
+    assert {"script", "link", "iframe", "object"}.isdisjoint(page.tags)
+    assert "@import" not in text
+    assert "url(" not in text
+    assert "http" not in text
+
+
+def test_every_picture_is_a_whole_svg_that_loads_nothing_either(content: ReportContent) -> None:
+    for load in Page(render(content)).loads:
+        svg = base64.b64decode(load.partition(",")[2])
+        root = ET.fromstring(svg)  # noqa: S314 - drawn by the line above
+        assert root.tag.endswith("svg")
+        links = [value for node in root.iter() for key, value in node.attrib.items() if key.endswith("href")]
+        assert all(link.startswith("#") for link in links)
+
+
+def test_the_page_tells_what_how_well_at_what_cost_and_with_which_promise(content: ReportContent) -> None:
+    text = Page(render(content)).text
+    for told in (
+        "0.7712",
+        "0.7791",
+        "30 days past due",
+        "balance divided by limit",
+        "1.2 MB",
+        "ε = 0.9991 at δ = 1e-05",
+        "one record",
+        "one person",
+        "Nothing is promised to an organisation as a whole",
+        "outside the budget",
+        "fedscore 9.9",
+        "ab" * 32,
+        "cd" * 32,
+        "2025-01-02T03:04:05+00:00",
+    ):
+        assert told in text, told
+
+
+def test_text_is_text_whatever_it_holds(content: ReportContent) -> None:
+    text = render(content)
+    assert "<script" not in text
+    assert "&lt;title&gt; &amp; more" in text
+    assert "First &lt;b&gt;paragraph" in text
+
+
+def test_the_page_fits_a_phone(content: ReportContent) -> None:
+    text = render(content)
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+    page = Page(text)
+    assert page.tags.count("table") == len(re.findall(r'<div class="wide">\s*<table>', text))
+
+
+def test_what_was_not_measured_is_not_in_the_page(content: ReportContent) -> None:
+    text = Page(render(content)).text
+    assert "gap to LightGBM" not in text
+    assert "What taking part is worth" not in text
+    assert "key ceremony" not in text
+
+
+def test_parties_and_ceremony_are_told_where_there_were_some(content: ReportContent) -> None:
+    lines = (PartyLine(party="north", rows=1234, local_auc=None, federated_auc=0.8123),)
+    text = Page(render(replace(content, parties=lines, ceremony_seconds=12.34))).text
+    assert "north 1,234 \N{EN DASH} 0.8123" in text
+    assert "12.3 seconds" in text
+
+
+def test_several_epsilons_are_drawn_as_a_curve(content: ReportContent) -> None:
+    runs = [replace(RUN, epsilon=epsilon, seed=seed) for epsilon in (0.5, 1.0, 2.0) for seed in (1, 2)]
+    text = render(replace(content, results=replace(content.results, runs=(*runs, POOLED))))
+    assert "AUC of each method against epsilon" in text
+    assert "At ε = 1 the federated card reaches" in text
+    assert "mean of 2 seeds" in text
+
+
+def test_without_noise_the_page_promises_nothing(content: ReportContent) -> None:
+    own = replace(POOLED, baseline=None, rounds=9)
+    text = Page(render(replace(content, results=replace(content.results, runs=(own,))))).text
+    assert "promise nothing about anybody" in text
+    assert "Promised to one record" not in text
+
+
+def test_the_same_results_give_the_same_page(content: ReportContent) -> None:
+    assert render(content) == render(content)

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import statistics
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fedscore.contract import NoiseMode
+from fedscore.errors import ScenarioError
+from simulations.files import result_folder, write_whole
+from simulations.results import Results, Run, summarise
+from simulations.scenario import Baseline
+
+RUN = Run(
+    learner="scorecard",
+    baseline=None,
+    private=True,
+    epsilon=1.0,
+    epsilon_spent=0.999,
+    epsilon_person=2.5,
+    delta=1e-5,
+    noise=NoiseMode.SHARED,
+    encrypted=True,
+    parties=20,
+    seed=1,
+    auc=0.77,
+    gini=0.54,
+    ks=0.42,
+    brier=0.13,
+    calibration_error=0.01,
+    rounds=9,
+    values_per_party=2000,
+    bytes_per_party=16000,
+    seconds=1.5,
+)
+CEILING = replace(
+    RUN,
+    learner="lightgbm",
+    baseline=Baseline.POOLED_LIGHTGBM,
+    private=False,
+    epsilon=None,
+    epsilon_spent=None,
+    epsilon_person=None,
+    noise=NoiseMode.NONE,
+    auc=0.785,
+)
+KEYS = {
+    *(
+        "learner",
+        "baseline",
+        "private",
+        "epsilon",
+        "epsilon_spent",
+        "epsilon_person",
+        "delta",
+        "noise",
+        "encrypted",
+    ),
+    *("parties", "seed", "auc", "gini", "ks", "brier", "calibration_error", "rounds", "values_per_party"),
+    *("bytes_per_party", "seconds"),
+}
+SUMMARY_KEYS = {
+    *("learner", "baseline", "noise", "epsilon", "n", "auc_mean", "auc_sd", "ks_mean", "gap_to_lightgbm"),
+}
+
+
+def results(*runs: Run) -> Results:
+    return Results(
+        version="0",
+        created=datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
+        contract_hash="ab" * 32,
+        scenario={"name": "x"},
+        runs=runs,
+    )
+
+
+def refuse_constant(constant: str) -> float:
+    pytest.fail(f"{constant} is no JSON")
+
+
+def test_results_json_holds_exactly_what_is_documented() -> None:
+    document = json.loads(results(RUN, CEILING).to_json(), parse_constant=refuse_constant)
+    assert set(document) == {"fedscore", "created", "contract_hash", "scenario", "runs", "summary"}
+    assert [set(run) for run in document["runs"]] == [KEYS, KEYS]
+    assert [set(entry) for entry in document["summary"]] == [SUMMARY_KEYS, SUMMARY_KEYS]
+    own, ceiling = document["runs"]
+    assert (own["baseline"], own["noise"], own["epsilon"]) == (None, "shared", 1.0)
+    assert (ceiling["baseline"], ceiling["epsilon"]) == ("pooled-lightgbm", None)
+    assert document["created"] == "2025-01-02T03:04:05+00:00"
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_an_infinite_number_never_gets_into_a_run(value: float) -> None:
+    with pytest.raises(ScenarioError, match="epsilon_spent is not finite"):
+        replace(RUN, epsilon_spent=value)
+
+
+def test_the_csv_has_the_same_runs_with_empty_fields_for_null() -> None:
+    rows = list(csv.DictReader(io.StringIO(results(RUN, CEILING).to_csv())))
+    assert set(rows[0]) == KEYS
+    assert rows[0]["auc"] == "0.77"
+    assert rows[0]["noise"] == "shared"
+    assert rows[0]["private"] == "true"
+    assert rows[1]["epsilon"] == ""
+    assert rows[1]["baseline"] == "pooled-lightgbm"
+
+
+def test_a_summary_is_over_seeds_and_its_gap_is_paired() -> None:
+    aucs = {1: 0.77, 2: 0.78, 3: 0.76}
+    ceilings = {1: 0.79, 2: 0.785}
+    runs = [replace(RUN, seed=seed, auc=auc, ks=auc / 2) for seed, auc in aucs.items()]
+    runs += [replace(RUN, epsilon=2.0, auc=0.9)]
+    runs += [replace(CEILING, seed=seed, auc=auc) for seed, auc in ceilings.items()]
+    own, other, ceiling = summarise(runs)
+    assert (own.n, own.epsilon) == (3, 1.0)
+    assert own.auc_mean == pytest.approx(0.77)
+    assert own.auc_sd == pytest.approx(statistics.stdev(aucs.values()))
+    assert own.ks_mean == pytest.approx(0.385)
+    assert own.gap_to_lightgbm == pytest.approx((0.02 + 0.005) / 2)
+    assert (other.n, other.epsilon, other.auc_sd) == (1, 2.0, None)
+    assert ceiling.gap_to_lightgbm == 0.0
+
+
+def test_without_the_ceiling_there_is_no_gap() -> None:
+    (own,) = summarise([RUN])
+    assert own.gap_to_lightgbm is None
+
+
+def test_noise_and_baseline_keep_methods_apart() -> None:
+    runs = [RUN, replace(RUN, noise=NoiseMode.LOCAL), replace(RUN, baseline=Baseline.LOCAL_NOISE)]
+    assert [entry.n for entry in summarise(runs)] == [1, 1, 1]
+
+
+def test_writing_replaces_what_fedscore_writes_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text("old")
+    (tmp_path / "notes.txt").write_text("mine")
+    results(RUN).write(result_folder(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "results.csv", "results.json"]
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert json.loads((tmp_path / "results.json").read_text())["runs"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    target = tmp_path / "results.json"
+    target.mkdir()
+    (target / "in the way").touch()
+    with pytest.raises(ScenarioError, match="cannot be written"):
+        write_whole(target, "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_a_folder_that_cannot_be_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ScenarioError, match="--out"):
+        result_folder(tmp_path / "file" / "folder")

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedscore.contract import NoiseMode
+from fedscore.errors import ScenarioError
+from privacy.paillier.ceremony import Ceremony
+from simulations import methods
+from simulations.dealing import Dealt, Ground, deal_rows, read_ground
+from simulations.federation import EncryptionMode
+from simulations.lookup import find_contract, find_data
+from simulations.results import Run
+from simulations.runner import Job, Outcome, jobs_of, perform, run_jobs
+from simulations.scenario import Baseline, load_scenario
+
+
+@pytest.fixture(scope="module")
+def ground(small_experiment: Path) -> Ground:
+    return ground_of(small_experiment)
+
+
+def ground_of(scenario: Path, *overrides: str) -> Ground:
+    loaded = load_scenario(scenario, overrides)
+    return read_ground(loaded.terms, find_contract(loaded), find_data(loaded))
+
+
+def test_the_own_runs_come_first_and_what_has_no_epsilon_runs_once_per_seed() -> None:
+    jobs = jobs_of(load_scenario("taiwan").terms)
+    assert jobs[0] == Job(seed=1, baseline=None, epsilon=0.1)
+    assert len(jobs) == len(set(jobs)) == 5 * (6 + 1 + 1 + 1 + 6)
+    assert {job.epsilon for job in jobs if job.baseline is Baseline.LOCAL_ONLY} == {None}
+    assert sum(job.baseline is Baseline.LOCAL_NOISE for job in jobs) == 30
+
+
+def test_without_noise_there_is_nothing_to_vary() -> None:
+    jobs = jobs_of(load_scenario("taiwan", ["privacy.noise='none'", "baselines=[]"]).terms)
+    assert [job.epsilon for job in jobs] == [None] * 5
+
+
+def without_time(run: Run) -> Run:
+    return replace(run, seconds=0.0)
+
+
+def test_a_private_run_says_what_it_spent(ground: Ground) -> None:
+    outcome = perform(Job(seed=1, baseline=None, epsilon=2.0), ground, None)
+    run = outcome.run
+    assert run.private
+    assert run.epsilon == 2.0
+    assert run.epsilon_spent is not None
+    assert 1.9 < run.epsilon_spent <= 2.0
+    assert run.epsilon_person == run.epsilon_spent
+    assert (run.noise, run.encrypted, run.parties) == (NoiseMode.SHARED, False, 3)
+    assert run.gini == 2 * run.auc - 1
+    assert run.rounds > 0
+    assert run.values_per_party > 0
+    assert outcome.card is not None
+    assert outcome.card.privacy is not None
+    assert outcome.card.privacy.epsilon == run.epsilon_spent
+
+
+@pytest.mark.parametrize("baseline", [Baseline.POOLED_NO_NOISE, Baseline.LOCAL_ONLY])
+def test_what_has_no_noise_promises_nothing(ground: Ground, baseline: Baseline) -> None:
+    outcome = perform(Job(seed=1, baseline=baseline, epsilon=None), ground, None)
+    run = outcome.run
+    assert (run.private, run.epsilon, run.epsilon_spent, run.epsilon_person) == (False, None, None, None)
+    assert (run.noise, run.bytes_per_party) == (NoiseMode.NONE, 0)
+    assert run.auc > 0.6
+    assert outcome.card is None
+
+
+def test_a_federation_without_noise_is_the_pooled_card(small_experiment: Path) -> None:
+    ground = ground_of(small_experiment, "privacy.noise='none'")
+    own = perform(Job(seed=1, baseline=None, epsilon=None), ground, None).run
+    pooled = perform(Job(seed=1, baseline=Baseline.POOLED_NO_NOISE, epsilon=None), ground, None).run
+    assert not own.private
+    assert (own.auc, own.ks, own.brier) == (pooled.auc, pooled.ks, pooled.brier)
+
+
+def test_local_noise_is_the_federated_run_with_local_noise(small_experiment: Path, ground: Ground) -> None:
+    baseline = perform(Job(seed=1, baseline=Baseline.LOCAL_NOISE, epsilon=8.0), ground, None).run
+    own = perform(
+        Job(seed=1, baseline=None, epsilon=8.0), ground_of(small_experiment, "privacy.noise='local'"), None
+    ).run
+    assert baseline.noise is NoiseMode.LOCAL
+    assert without_time(replace(baseline, baseline=None)) == without_time(own)
+
+
+def test_local_only_is_the_mean_over_the_parties_that_can_train(ground: Ground) -> None:
+    dealt = deal_rows(ground, seed=1)
+    party = "platform-01"
+    good = dealt.training[party].select(dealt.training[party].outcome == 0)
+    dealt = Dealt(training={**dealt.training, party: good}, test=dealt.test)
+    cards = methods.local_cards(ground.contract, dealt.training)
+    assert set(cards) == {"platform-02", "collector-01"}
+    test = dealt.pooled_test
+    expected = np.mean(
+        [methods.measure(test.outcome, one.card.probability(test.cells)).auc for one in cards.values()]
+    )
+    assert methods.local_only(ground.contract, dealt, seed=1).auc == pytest.approx(expected)
+    nobody = Dealt(training={party: good}, test=dealt.test)
+    with pytest.raises(ScenarioError, match="no party has training rows of both outcomes"):
+        methods.local_only(ground.contract, nobody, seed=1)
+
+
+def test_encrypted_and_plain_runs_measure_the_same(
+    ground: Ground, small_experiment: Path, small_ceremony: Ceremony
+) -> None:
+    encrypting = ground_of(small_experiment, "encryption={mode='paillier', key_bits=2048}")
+    assert encrypting.terms.encryption.mode is EncryptionMode.PAILLIER
+    job = Job(seed=1, baseline=None, epsilon=8.0)
+    encrypted, plain = perform(job, encrypting, small_ceremony).run, perform(job, ground, None).run
+    assert encrypted.encrypted
+    assert not plain.encrypted
+    assert encrypted.bytes_per_party > plain.bytes_per_party
+    assert (encrypted.auc, encrypted.ks, encrypted.brier) == (plain.auc, plain.ks, plain.brier)
+
+
+def test_the_number_of_processes_changes_nothing(ground: Ground) -> None:
+    jobs = [Job(seed=seed, baseline=None, epsilon=8.0) for seed in (2, 1)]
+    told: list[Job] = []
+    threads_before = os.environ.get("OMP_NUM_THREADS")
+    children = multiprocessing.active_children()
+    alone = run_jobs(jobs, ground, keys=None, workers=1, finished=lambda _job: None)
+    together = run_jobs(jobs, ground, keys=None, workers=2, finished=told.append)
+    assert [without_time(outcome.run) for outcome in alone] == [
+        without_time(outcome.run) for outcome in together
+    ]
+    assert [outcome.run.seed for outcome in together] == [2, 1]
+    assert set(told) == set(jobs)
+    assert os.environ.get("OMP_NUM_THREADS") == threads_before
+    assert multiprocessing.active_children() == children
+
+
+def test_an_interruption_ends_every_process_at_once(ground: Ground) -> None:
+    def interrupt(_job: Job) -> None:
+        raise KeyboardInterrupt
+
+    jobs = [Job(seed=seed, baseline=Baseline.POOLED_NO_NOISE, epsilon=None) for seed in range(200)]
+    children = multiprocessing.active_children()
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs, ground, keys=None, workers=2, finished=interrupt)
+    assert multiprocessing.active_children() == children
+
+
+def test_outcomes_hold_a_card_for_the_own_runs_alone(ground: Ground) -> None:
+    outcome = perform(Job(seed=1, baseline=Baseline.LOCAL_NOISE, epsilon=8.0), ground, None)
+    assert isinstance(outcome, Outcome)
+    assert outcome.card is None

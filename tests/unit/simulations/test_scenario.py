@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedscore.contract import NoiseMode, Role
+from fedscore.errors import ScenarioError
+from simulations.federation import EncryptionMode
+from simulations.scenario import Baseline, PartitionKind, load_scenario, parse_scenario, shipped_scenarios
+
+TEXT = """
+[data]
+path = "x.parquet"
+contract = "taiwan"
+[parties]
+count = 20
+"""
+
+
+def refusal(text: str, overrides: tuple[str, ...] = ()) -> str:
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(text, overrides=overrides)
+    return str(caught.value)
+
+
+def test_the_shipped_scenarios_are_those_of_the_published_benchmark() -> None:
+    assert shipped_scenarios() == ("gmsc", "taiwan")
+    for name in shipped_scenarios():
+        terms = load_scenario(name).terms
+        assert terms.split.seeds == (1, 4, 100, 333, 1002)
+        assert terms.split.test_share == 0.3
+        assert terms.parties.members == (Role.PLATFORM,) * 20
+        assert terms.parties.kind is PartitionKind.IID
+        assert terms.privacy.epsilon == (0.1, 0.5, 1, 2, 4, 8)
+        assert terms.privacy.delta == 1e-5
+        assert terms.privacy.noise is NoiseMode.SHARED
+        assert terms.encryption.mode is EncryptionMode.PLAIN
+        assert set(terms.baselines) == set(Baseline)
+
+
+def test_encryption_is_on_unless_the_scenario_turns_it_off() -> None:
+    assert parse_scenario(TEXT).encryption.mode is EncryptionMode.PAILLIER
+    assert parse_scenario(TEXT).encryption.key_bits == 3072
+
+
+def test_every_mistake_is_told_at_once_with_the_closest_known_word() -> None:
+    told = refusal(
+        """
+        baselines = ["pooled-lgbm"]
+        [data]
+        path = "x.parquet"
+        [parties]
+        count = 20
+        knid = "iid"
+        [privacy]
+        epsilonn = [1]
+        delta = 2
+        [encryption]
+        mode = "pailier"
+        [splitt]
+        """
+    )
+    assert "pooled-lgbm" in told
+    assert "did you mean 'pooled-lightgbm'?" in told
+    assert "data.contract is missing" in told
+    assert "parties.knid is not a key of a scenario: did you mean 'kind'?" in told
+    assert "privacy.epsilonn is not a key of a scenario: did you mean 'epsilon'?" in told
+    assert "privacy.delta: input should be less than or equal to 0.001" in told
+    assert "did you mean 'paillier'?" in told
+    assert "splitt is not a key of a scenario: did you mean 'split'?" in told
+    assert told.count("\n") == 7
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("", "say how many parties there are"),
+        ("count = 0", "greater than or equal to 1"),
+        ("count = 3\nroles = { platform = 2 }", "roles adds up to 2"),
+        ("roles = { platform = 0 }", "names no party"),
+        ("roles = { plattform = 2 }", "did you mean 'platform'?"),
+        ("count = 3\ncolumn = 'shop'", "column belongs to kind"),
+        ("count = 3\nkind = 'column'", "needs column"),
+        ("count = 3\nkind = 'dirichlet'", "needs alpha"),
+        ("count = 3\nkind = 'dirichlet'\nalpha = -1", "greater than 0"),
+    ],
+)
+def test_parties_that_cannot_be_dealt_to_are_refused(section: str, expected: str) -> None:
+    told = refusal(f"[data]\npath='x'\ncontract='y'\n[parties]\n{section}")
+    assert expected in told
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("privacy.epsilon=[0]", "privacy.epsilon.0: input should be greater than 0"),
+        ("privacy.epsilon=[inf]", "finite"),
+        ("privacy.epsilon=[nan]", "privacy.epsilon.0"),
+        ("privacy.epsilon=[]", "at least 1"),
+        ("privacy.epsilon=[1, 1]", "twice"),
+        ("split.seeds=[1, 1]", "twice"),
+        ("split.seeds=[-1]", "split.seeds.0"),
+        ("split.test=1.0", "split.test"),
+        ("split={kind='hash', test=0.3}", "from the contract"),
+        ("encryption.key_bits=1024", "greater than or equal to 2048"),
+        ("baselines=['local-only', 'local-only']", "twice"),
+        ("learner.name='neural'", "known are scorecard"),
+        ("privacy.colluding_parties=0", "greater than or equal to 1"),
+    ],
+)
+def test_values_out_of_range_are_refused(override: str, expected: str) -> None:
+    assert expected in refusal(TEXT, (override,))
+
+
+def test_settings_replace_and_add_keys_and_later_ones_win() -> None:
+    terms = parse_scenario(
+        TEXT,
+        overrides=(
+            "privacy.epsilon=[1]",
+            "privacy.epsilon=[2, 4]",
+            'encryption.mode="plain"',
+            "split.seeds=7",
+            "parties={roles={platform=2, collector=1}}",
+            "baselines=['local-only']",
+        ),
+    )
+    assert terms.privacy.epsilon == (2, 4)
+    assert terms.encryption.mode is EncryptionMode.PLAIN
+    assert terms.split.seeds == (7,)
+    assert terms.parties.members == (Role.PLATFORM, Role.PLATFORM, Role.COLLECTOR)
+    assert terms.baselines == (Baseline.LOCAL_ONLY,)
+
+
+@pytest.mark.parametrize("override", ["privacy.epsilon", "=1", "privacy..epsilon=1", "a b=1"])
+def test_a_setting_without_key_or_value_is_refused_with_an_example(override: str) -> None:
+    assert "for example --set privacy.epsilon=[1]" in refusal(TEXT, (override,))
+
+
+def test_a_bare_word_is_refused_with_the_quotes_that_it_needs() -> None:
+    told = refusal(TEXT, ("encryption.mode=plain",))
+    assert "the value is not TOML" in told
+    assert """--set 'encryption.mode="plain"'""" in told
+
+
+def test_a_value_cannot_bring_further_keys_along() -> None:
+    assert "the value is not TOML" in refusal(TEXT, ("privacy.delta=1e-5\nbaselines=[]",))
+
+
+def test_a_setting_cannot_go_through_a_value() -> None:
+    assert "'path' is a value of the scenario, not a table" in refusal(TEXT, ("data.path.name='x'",))
+
+
+def test_an_unknown_key_of_a_setting_is_told_like_one_of_the_file() -> None:
+    assert "did you mean 'epsilon'?" in refusal(TEXT, ("privacy.epsilom=[1]",))
+
+
+def test_a_name_that_is_neither_file_nor_shipped_lists_the_shipped_ones(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="gmsc, taiwan"):
+        load_scenario(tmp_path / "nowhere.toml")
+    with pytest.raises(ScenarioError, match="gmsc, taiwan"):
+        load_scenario("taiwann")
+
+
+@pytest.mark.parametrize(("content", "expected"), [(b"\xff\xfe", "not UTF-8"), (b"[data", "not TOML")])
+def test_what_is_no_toml_is_told_so(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_bytes(content)
+    with pytest.raises(ScenarioError, match=expected):
+        load_scenario(path)
+
+
+def test_a_scenario_is_reported_as_it_was_run() -> None:
+    dumped: dict[str, Any] = parse_scenario(TEXT, overrides=("privacy.epsilon=3",)).model_dump(mode="json")
+    assert dumped["privacy"]["epsilon"] == [3.0]
+    assert dumped["encryption"] == {"mode": "paillier", "key_bits": 3072}

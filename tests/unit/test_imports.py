@@ -1,0 +1,115 @@
+"""What is imported: little where every phase pays for it, and nothing that is not declared."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = ("fedscore", "privacy", "clients", "server", "simulations")
+HEAVY = {"torch", "opacus", "sklearn", "scipy", "matplotlib", "lightgbm", "pandas", "jinja2"}
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Top-level packages in a fresh interpreter after a statement."""
+    tell = "import json, sys; print(json.dumps([name.partition('.')[0] for name in sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statement}\n{tell}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import clients.app, clients.platform, clients.collector", HEAVY),
+        ("import server.app", HEAVY),
+        ("import fedscore.card", HEAVY | {"flwr", "pyarrow", "phe", "gmpy2", "privacy", "clients", "server"}),
+        ("import fedscore.contract", HEAVY | {"numpy", "flwr", "pyarrow", "privacy"}),
+        ("import fedscore.learners.agenda", HEAVY | {"flwr"}),
+        (
+            "import privacy, privacy.dp.accounting, privacy.dp.discrete_gaussian, privacy.paillier.ceremony",
+            HEAVY | {"flwr", "pyarrow", "pydantic", "clients", "server", "simulations"},
+        ),
+    ],
+)
+def test_a_fresh_interpreter_loads_no_more_than_it_needs(statement: str, unwanted: set[str]) -> None:
+    assert loaded_after(statement) & unwanted == set()
+
+
+def test_the_check_sees_what_is_loaded() -> None:
+    assert {"jinja2", "matplotlib"} <= loaded_after("import simulations.report")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["contract", "check", "--help"], ["simulate", "--help"], ["demo", "--help"]]
+)
+def test_help_starts_without_what_experiments_need(arguments: list[str]) -> None:
+    statement = (
+        "from fedscore.cli.main import app\n"
+        f"try: app({arguments!r}, standalone_mode=False)\nexcept SystemExit: pass"
+    )
+    assert loaded_after(statement) & (HEAVY | {"flwr"}) == set()
+
+
+def imported_by(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def declared() -> set[str]:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    entries = [*project["dependencies"], *extras["simulations"], *extras["neural"]]
+    return {normal(re.split(r"[<>=!~\[ ]", entry)[0]) for entry in entries}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    distributions = packages_distributions()
+    foreign = {
+        name
+        for package in PACKAGES
+        for path in (REPOSITORY / package).rglob("*.py")
+        for name in imported_by(path)
+        if name not in sys.stdlib_module_names and name not in PACKAGES
+    }
+    # What pydantic is made of, in its own words for errors.
+    foreign -= {"pydantic_core"}
+    missing = {
+        name for name in foreign if not declared() & {normal(dist) for dist in distributions.get(name, [])}
+    }
+    assert missing == set()
+
+
+def test_every_declared_package_is_imported() -> None:
+    distributions = packages_distributions()
+    used = {
+        normal(distribution)
+        for root in (*PACKAGES, "tests")
+        for path in (REPOSITORY / root).rglob("*.py")
+        for name in imported_by(path)
+        for distribution in distributions.get(name, [])
+    }
+    # The accountant's tests load opacus only where it is installed, and it runs on torch.
+    assert declared() - used - {"opacus", "torch"} == set()
