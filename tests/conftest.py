@@ -57,6 +57,7 @@ type = "number"
 unit = "count"
 description = "instalments paid late in a year"
 edges = [0.5, 1.5, 2.5]
+whole = true
 special = [{ code = 98, meaning = "not reported" }]
 
 [[characteristics]]

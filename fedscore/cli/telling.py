@@ -24,12 +24,13 @@ def tell_demo(demo: DemoResult) -> None:
     console.print("[bold]The people are synthetic:[/bold] nobody in these data exists.\n")
     console.print(run_table(runs))
     console.print(
-        f"The key ceremony ({demo.contract.encryption.key_bits} bits) took {demo.ceremony_seconds:.1f} s "
-        "more. All methods are measured on the same test rows of all organisations.\n"
+        f"\nThe key ceremony ({demo.contract.encryption.key_bits} bits) took {demo.ceremony_seconds:.1f} s "
+        "more. All methods are measured on the same test rows of all organisations; of the local cards, the "
+        "mean is shown.\n"
     )
     console.print("[bold]What taking part is worth to each organisation[/bold], on its own test rows")
     console.print(party_table(demo.parties))
-    console.print(f"[bold]Points of the {_STRONGEST} strongest characteristics[/bold] (more is safer)")
+    console.print(f"\n[bold]Points of the {_STRONGEST} strongest characteristics[/bold] (more is safer)")
     console.print(Columns(points_tables(demo.card, _STRONGEST), padding=(0, 4)))
     console.print("\n[bold]Privacy[/bold]")
     for statement in promises(runs[0], demo.contract):

@@ -114,6 +114,9 @@ class Characteristic(Term):
     edges: Edges = ()
     """The public grid of a number: strictly increasing; cell i is [edge i-1, edge i)."""
 
+    whole: bool = Field(default=False, strict=True)
+    """true if its values are whole numbers: cells are then called by the numbers in them."""
+
     levels: tuple[Level, ...] = ()
     """The public levels of a category."""
 
@@ -171,6 +174,9 @@ class Derived(Term):
 
     edges: Edges = ()
     """The public grid: strictly increasing; cell i is [edge i-1, edge i)."""
+
+    whole: bool = Field(default=False, strict=True)
+    """true if its values are whole numbers: cells are then called by the numbers in them."""
 
     monotone: Direction | None = None
     """Where the bad rate must go as the value grows: "increasing" or "decreasing"."""

@@ -97,35 +97,32 @@ def build_tables(
         for item in items
         if not item.input_only
     ]
-    return (*single, *(_crossed(interaction) for interaction in interactions))
+    whole = {item.name: item.whole for item in (*characteristics, *derived)}
+    return (*single, *(_crossed(interaction, whole) for interaction in interactions))
 
 
-def interval_labels(edges: Sequence[float]) -> tuple[str, ...]:
+def interval_labels(edges: Sequence[float], *, whole: bool) -> tuple[str, ...]:
     """Label the cells of a grid.
-
-    Edges halfway between integers are the grid of a count, so its cells are called by the counts.
 
     Args:
         edges: Strictly increasing.
+        whole: Whether values are whole numbers; cells are then called by the numbers in them.
 
     Returns:
         One label for each of the `len(edges) + 1` cells.
 
     Examples:
-        >>> interval_labels([20000, 50000])[0]
+        >>> interval_labels([20000, 50000], whole=False)[0]
         '< 20,000'
-        >>> interval_labels([0.5, 1.5, 2.5])[1:3]
+        >>> interval_labels([0.5, 1.5, 2.5], whole=True)[1:3]
         ('1', '2')
     """
     if not edges:
         return ("any value",)
-    if all(float(edge - 0.5).is_integer() for edge in edges):
-        inner = [_count_label(math.ceil(low), math.floor(high)) for low, high in pairwise(edges)]
-        return (
-            f"{_AT_MOST}{math.floor(edges[0]):,}",
-            *inner,
-            f"{_AT_LEAST}{math.ceil(edges[-1]):,}",
-        )
+    starts = [math.ceil(edge) for edge in edges]
+    if whole and len(set(starts)) == len(starts):  # else a cell would have no number in it
+        inner = [_count_label(low, high - 1) for low, high in pairwise(starts)]
+        return (f"{_AT_MOST}{starts[0] - 1:,}", *inner, f"{_AT_LEAST}{starts[-1]:,}")
     inner = [f"{_number(low)}{_TO}{_number(high)}" for low, high in pairwise(edges)]
     return (f"< {_number(edges[0])}", *inner, f"{_AT_LEAST}{_number(edges[-1])}")
 
@@ -140,7 +137,11 @@ def _number(value: float) -> str:
 
 def _table_of(item: Characteristic | Derived, *, held_by_all: bool) -> Table:
     is_category = isinstance(item, Characteristic) and item.type is ValueType.CATEGORY
-    labels = item.levels if isinstance(item, Characteristic) and is_category else interval_labels(item.edges)
+    labels = (
+        item.levels
+        if isinstance(item, Characteristic) and is_category
+        else interval_labels(item.edges, whole=item.whole)
+    )
     cells = [Cell(label=label, kind=CellKind.VALUE) for label in labels]
     if is_category:
         cells.append(Cell(label="other", kind=CellKind.OTHER))
@@ -157,20 +158,20 @@ def _table_of(item: Characteristic | Derived, *, held_by_all: bool) -> Table:
     )
 
 
-def _side_cells(side: InteractionSide) -> tuple[Cell, ...]:
-    labels = side.levels or interval_labels(side.edges)
+def _side_cells(side: InteractionSide, whole: Mapping[str, bool]) -> tuple[Cell, ...]:
+    labels = side.levels or interval_labels(side.edges, whole=whole[side.of])
     values = tuple(Cell(label=label, kind=CellKind.VALUE) for label in labels)
     return (*values, Cell(label="other", kind=CellKind.OTHER))
 
 
-def _crossed(interaction: Interaction) -> Table:
+def _crossed(interaction: Interaction, whole: Mapping[str, bool]) -> Table:
     cells = tuple(
         Cell(
             label=f"{first.label}{_TIMES}{second.label}",
             kind=CellKind.VALUE if first.kind is second.kind is CellKind.VALUE else CellKind.OTHER,
         )
-        for first in _side_cells(interaction.first)
-        for second in _side_cells(interaction.second)
+        for first in _side_cells(interaction.first, whole)
+        for second in _side_cells(interaction.second, whole)
     )
     return Table(
         name=interaction.name,

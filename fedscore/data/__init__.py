@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fedscore.data.cells import Values, cells_of
-from fedscore.data.raw import raw_columns
 from fedscore.data.reading import read_rows, rows_from_table
 from fedscore.data.rows import Rows
 from fedscore.data.split import is_test, test_rows, training_rows
@@ -13,7 +12,6 @@ __all__ = [
     "Values",
     "cells_of",
     "is_test",
-    "raw_columns",
     "read_rows",
     "rows_from_table",
     "test_rows",

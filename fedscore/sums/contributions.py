@@ -17,7 +17,10 @@ import numpy.typing as npt
 
 from fedscore.errors import AccountingError
 
-__all__ = ["CellContributions", "Contributions", "DenseContributions"]
+__all__ = ["NOT_COUNTED", "CellContributions", "Contributions", "DenseContributions"]
+
+NOT_COUNTED = -1
+"""Stands for the coordinate of a table that leaves a record out."""
 
 
 class Contributions(Protocol):
@@ -88,10 +91,11 @@ def _norms_outside(steps: npt.NDArray[np.int64], limit_squared: int) -> npt.NDAr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellContributions:
-    """One value per record, added to one coordinate of each of `cells`' columns.
+    """One value per record, added to one coordinate of each table that counts the record.
 
     Attributes:
-        cells: [records, tables], distinct coordinates within a row.
+        cells: [records, tables], distinct coordinates within a row; `NOT_COUNTED` where a table leaves the
+            record out.
         values: [records], in [-1, 1].
     """
 
@@ -100,10 +104,14 @@ class CellContributions:
 
     def lattice_total(self, *, scale: int, limit_squared: int, dimension: int) -> npt.NDArray[np.int64]:
         """Sums after truncation; a value above the limit is cut to it."""
-        tables = self.cells.shape[1]
-        largest = math.isqrt(limit_squared // tables)
+        counted = self.cells != NOT_COUNTED
+        largest_in = np.array(
+            [math.isqrt(limit_squared // max(tables, 1)) for tables in range(self.cells.shape[1] + 1)]
+        )
+        largest = largest_in[counted.sum(axis=1)]
         steps = np.clip(_truncated(self.values, scale), -largest, largest)
         total = np.zeros(dimension, dtype=np.int64)
-        for table in range(tables):
-            np.add.at(total, self.cells[:, table], steps)
+        for table in range(self.cells.shape[1]):
+            here = counted[:, table]
+            np.add.at(total, self.cells[here, table], steps[here])
         return total

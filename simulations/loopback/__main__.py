@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 import sys
 from pathlib import Path
@@ -15,7 +16,10 @@ from simulations.loopback.run import LoopbackResult, run_loopback
 
 def main(
     *,
-    out: Annotated[Path, typer.Option(help="An empty or new folder.", metavar="DIR")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="An empty or new folder; runs/loopback-DATE-TIME if left out.", metavar="DIR"),
+    ] = None,
     people: Annotated[int, typer.Option(help="How many people to invent.", min=1000, max=90_000)] = 20_000,
     seed: Annotated[int, typer.Option(help="What they are drawn from.", min=0, max=2**32 - 1)] = 1,
     key_bits: Annotated[int, typer.Option(help="Size of the key.", min=2048, max=8192)] = 3072,
@@ -23,6 +27,7 @@ def main(
     """Train one card over two platforms and a collection agency, each in real processes of its own."""
     # Without this a termination would leave the federation running.
     signal.signal(signal.SIGTERM, _leave)
+    out = out or Path("runs", f"loopback-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}")
     try:
         result = run_loopback(out, people=people, seed=seed, key_bits=key_bits, tell=_tell)
     except FedscoreError as failure:

@@ -60,9 +60,11 @@ def test_real_processes_train_the_card_of_the_in_process_transport(
 def test_two_platforms_and_a_collector_took_part(result: LoopbackResult) -> None:
     assert [party.role for party in result.contract.parties] == ["platform", "platform", "collector"]
     for party in result.parties:
-        answered = sorted(path.name for path in (party.folder / "state" / "rounds").iterdir())
+        # Other runs may have asked the same nodes, in this process.
+        answered = [
+            path.name for path in (party.folder / "state" / "rounds").glob(f"{result.record['run']}-*")
+        ]
         assert len(answered) == 2 * result.record["rounds_opened"]
-        assert all(name.startswith(result.record["run"]) for name in answered)
 
 
 def test_nothing_that_the_operator_holds_is_a_share_of_the_key(folder: Path, result: LoopbackResult) -> None:

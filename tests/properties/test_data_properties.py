@@ -279,6 +279,7 @@ def slow_cells(row: Row, role: Role) -> Iterator[int]:
         yield side_of(crossed.first, row, role) * second_size + side_of(crossed.second, row, role)
 
 
+@settings(max_examples=40)
 @given(rows=tables(), role=ROLES)
 def test_binning_is_that_of_a_plain_implementation(rows: list[Row], role: Role) -> None:
     found = rows_from_table(arrow(rows), CONTRACT, role=role)
@@ -309,6 +310,7 @@ def test_cells_are_always_within_their_tables(values: dict[str, list[float]], ro
     assert (cells < [table.size for table in CONTRACT.tables]).all()
 
 
+@settings(max_examples=30)
 @given(rows=tables(), role=ROLES, order=st.randoms(use_true_random=False), size=st.integers(1, 30))
 def test_neither_the_order_of_rows_nor_the_size_of_batches_matters(
     rows: list[Row],

@@ -28,7 +28,7 @@ def drawn() -> dict[str, str]:
 
 def defined() -> dict[str, str]:
     return {
-        name: kind.__base__.__name__
+        name: kind.__mro__[1].__name__
         for name, kind in vars(errors).items()
         if inspect.isclass(kind) and issubclass(kind, Exception)
     }

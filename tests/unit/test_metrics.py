@@ -61,6 +61,12 @@ def test_calibration_error_with_ties_is_that_of_the_groups() -> None:
     assert metrics.calibration_error(outcome, probability) == pytest.approx(0.5 * 0 + 0.5 * 0.25)
 
 
+def test_a_tied_group_goes_where_its_middle_is() -> None:
+    # Three of four rows tie: their middle is in the lower half, so the fourth has the upper half to itself.
+    error = metrics.calibration_error([1, 0, 0, 0], [0.2, 0.2, 0.2, 0.8], bins=2)
+    assert error == pytest.approx((abs(1 - 3 * 0.2) + abs(0 - 0.8)) / 4)
+
+
 def test_calibration_error_in_one_bin_is_the_difference_of_means() -> None:
     outcome, probability = sample(1, levels=7)
     expected = abs(outcome.mean() - probability.mean())

@@ -9,11 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fedscore.contract import ALL_ROLES, CellKind, Contract, Role, Table
+from fedscore.sums import NOT_COUNTED
 
-__all__ = ["NO_CELL", "Axes"]
-
-NO_CELL = -1
-"""Stands where a table has no such cell."""
+__all__ = ["Axes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +32,7 @@ class Axes:
     @classmethod
     def of(cls, contract: Contract) -> Axes:
         """Lays out the tables of a contract."""
-        return cls(
-            contract.tables, tuple(_missing_role(table, contract) for table in contract.tables)
-        )
+        return cls(contract.tables, tuple(_missing_role(table, contract) for table in contract.tables))
 
     def __len__(self) -> int:
         return len(self.tables)
@@ -58,22 +54,32 @@ class Axes:
 
     @property
     def absent_cells(self) -> npt.NDArray[np.int64]:
-        """[tables], the cell of each table that rows of the missing role fall into, or `NO_CELL`."""
+        """[tables], the cell of each table that rows of the missing role fall into, or `NOT_COUNTED`."""
         last = np.cumsum(self.sizes) - 1
-        return np.where([role is not None for role in self.missing_roles], last, NO_CELL)
+        return np.where([role is not None for role in self.missing_roles], last, NOT_COUNTED)
 
-    def not_held_cells(self, role: Role) -> npt.NDArray[np.int64]:
-        """Cells into which exactly the rows of `role` fall, one for each characteristic it does not hold."""
-        return np.array(
-            [
-                cell
-                for cell, table, missing in zip(
-                    self.absent_cells.tolist(), self.tables, self.missing_roles, strict=True
-                )
-                if missing is role and not table.parents
-            ],
-            dtype=np.int64,
-        )
+    @property
+    def tables_of_a_record(self) -> int:
+        """The largest number of tables that one record is counted in: those that its role holds."""
+        return max(sum(missing is not role for missing in self.missing_roles) for role in ALL_ROLES)
+
+    def carrier(self, role: Role) -> int | None:
+        """A cell into which exactly the rows of `role` fall, or none if it holds every characteristic."""
+        for cell, table, missing in zip(
+            self.absent_cells.tolist(), self.tables, self.missing_roles, strict=True
+        ):
+            if missing is role and not table.parents:
+                return int(cell)
+        return None
+
+    def counted(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Numbers each record's cells over all tables; tables that its role does not hold do not count it.
+
+        Nothing is lost by that: who holds which characteristics is public, and it leaves the sums with
+        the sensitivity of one role's tables instead of all.
+        """
+        numbered = cells + self.offsets
+        return np.where(numbered == self.absent_cells, NOT_COUNTED, numbered)
 
     def slices(self) -> Iterator[tuple[Table, slice]]:
         """Goes over the tables with the range of their cells."""

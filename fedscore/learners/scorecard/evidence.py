@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fedscore.contract import ALL_ROLES, Direction, Role, Table
-from fedscore.learners.scorecard.axes import NO_CELL, Axes
+from fedscore.contract import Direction, Role, Table
+from fedscore.learners.scorecard.axes import Axes
+from fedscore.learners.scorecard.populations import Measured, totals
 from fedscore.learners.scorecard.settings import Settings
+from fedscore.sums import NOT_COUNTED
 
 __all__ = ["Evidence", "Population", "weigh"]
 
@@ -22,33 +24,38 @@ class Population:
     Attributes:
         bad: Number of bad records.
         good: Number of good records.
-        deviation: Standard deviation of the noise in each number.
     """
 
-    bad: float
-    good: float
-    deviation: float
+    bad: Measured
+    good: Measured
 
     @property
     def records(self) -> float:
         """Number of records."""
-        return self.bad + self.good
+        return self.bad.value + self.good.value
+
+    @property
+    def bad_rate(self) -> float:
+        """Share of bad records."""
+        return self.bad.value / self.records
 
     @property
     def log_odds(self) -> float:
         """Log-odds of the outcome."""
-        return float(np.log(self.bad / self.good))
+        return float(np.log(self.bad.value / self.good.value))
 
     def without(self, part: Population) -> Population:
         """The records that are not in a part."""
-        return _population(
-            self.bad - part.bad, self.good - part.good, float(np.hypot(self.deviation, part.deviation))
-        )
+        return _population(self.bad - part.bad, self.good - part.good)
 
 
-def _population(bad: float, good: float, deviation: float) -> Population:
+def _population(bad: Measured, good: Measured) -> Population:
     """Noise may leave hardly anybody: ten records on each side are the least that is reckoned with."""
-    return Population(bad=max(bad, 10.0), good=max(good, 10.0), deviation=deviation)
+    ten = 10.0
+    return Population(
+        bad=bad if bad.value > ten else Measured(ten, bad.deviation),
+        good=good if good.value > ten else Measured(ten, good.deviation),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +70,7 @@ class Evidence:
         good: [cells], noisy counts.
         deviation: Standard deviation of the noise in each count.
         everyone: All records.
-        roles: The records of each role that leaves some characteristic unheld.
+        roles: The records of each role that does not hold every characteristic.
     """
 
     weights: npt.NDArray[np.float64]
@@ -136,14 +143,11 @@ def weigh(
         deviation: Standard deviation of the noise in each count.
         settings: Public constants.
     """
-    everyone = _everyone(axes, bad, good, deviation)
-    roles = {
-        role: _population(
-            float(bad[cells].mean()), float(good[cells].mean()), deviation / float(np.sqrt(len(cells)))
-        )
-        for role in ALL_ROLES
-        if len(cells := axes.not_held_cells(role))
-    }
+    table_of_cell = np.repeat(np.arange(len(axes)), axes.sizes)
+    bad_totals = totals(axes, bad, deviation, table_of_cell)
+    good_totals = totals(axes, good, deviation, table_of_cell)
+    everyone = _population(bad_totals.everyone, good_totals.everyone)
+    roles = {role: _population(bad_totals.roles[role], good_totals.roles[role]) for role in bad_totals.roles}
     weights = np.zeros(axes.cells)
     bin_of_cell = np.zeros(axes.cells, dtype=np.int64)
     bins = 0
@@ -156,7 +160,7 @@ def weigh(
         for group, weight in [
             *zip(ordered_bins, _along_a_line(ordered_bins, cells, holders, settings), strict=True),
             *((group, _toward_zero(group, holders, settings)) for group in single_bins),
-            *(((_Bin([absent], 0.0, 0.0), 0.0),) if absent != NO_CELL else ()),
+            *(((_Bin([absent], 0.0, 0.0), 0.0),) if absent != NOT_COUNTED else ()),
         ]:
             weights[group.cells] = np.clip(weight, -settings.largest_evidence, settings.largest_evidence)
             bin_of_cell[group.cells] = bins
@@ -172,23 +176,15 @@ def weigh(
     )
 
 
-def _everyone(
-    axes: Axes, bad: npt.NDArray[np.float64], good: npt.NDArray[np.float64], deviation: float
-) -> Population:
-    """Every table counts all records: their mean has less noise than any of them."""
-    totals = np.array([(bad[cells].sum(), good[cells].sum()) for _, cells in axes.slices()]).mean(axis=0)
-    return _population(
-        float(totals[0]), float(totals[1]), deviation * float(np.sqrt(axes.cells)) / len(axes)
-    )
-
-
 def _bins_of(
     table: Table, start: int, absent: int, holders: _Holders, settings: Settings
 ) -> tuple[list[_Bin], list[_Bin]]:
     """Bins of the ordered cells, and the cells that stand alone."""
     # The cells of an interaction follow each other row by row: neighbours are alike there too.
     end = start + table.size
-    ordered = [cell for cell in range(start, end if table.parents else start + table.ordered) if cell != absent]
+    ordered = [
+        cell for cell in range(start, end if table.parents else start + table.ordered) if cell != absent
+    ]
     bins = _large_enough([holders.of([cell]) for cell in ordered], holders, settings)
     if table.monotone is not None:
         bins = _monotone(bins, table.monotone)

@@ -55,7 +55,7 @@ class Scorecard:
             PlannedSum(
                 name="histogram",
                 share=settings.histogram_share,
-                sensitivity_squared=Fraction(len(axes)),
+                sensitivity_squared=Fraction(axes.tables_of_a_record),
                 largest=Fraction(1),
                 integral=True,
                 dimension_limit=2 * axes.cells,
@@ -83,7 +83,7 @@ class Scorecard:
                 PlannedSum(
                     name=f"residuals {number}",
                     share=refinements / settings.refinement_rounds,
-                    sensitivity_squared=Fraction(len(axes)),
+                    sensitivity_squared=Fraction(axes.tables_of_a_record),
                     largest=Fraction(1),
                     integral=False,
                     dimension_limit=axes.cells,

@@ -1,11 +1,12 @@
 """The four bounded functions of a record that the scorecard sums.
 
-Formal guarantees, for a record in d tables, y its outcome, z its standardised row, p its probability:
+Formal guarantees, for a record whose role holds d tables at most, y its outcome, z its standardised row,
+p its probability:
 
-    histogram     one count in each table: squared norm d
+    histogram     one count in each table that its role holds: squared norm ≤ d
     covariance    upper triangle of zzᵀ with ‖z‖ ≤ R: squared norm ≤ ‖z‖⁴ ≤ R⁴
     gradient      (y - p)z, clipped to norm 1: squared norm ≤ 1
-    residuals     y - p in one bin of each table, |y - p| ≤ 1: squared norm ≤ d
+    residuals     y - p in one bin of each table that its role holds, |y - p| ≤ 1: squared norm ≤ d
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from fedscore.data import Rows
 from fedscore.learners.scorecard.axes import Axes
-from fedscore.sums import CellContributions, DenseContributions, Query
+from fedscore.sums import NOT_COUNTED, CellContributions, DenseContributions, Query
 
 __all__ = ["Covariance", "Gradient", "Histogram", "LinearModel", "Residuals", "probability"]
 
@@ -72,9 +73,10 @@ class Histogram(Query):
 
     def contributions(self, rows: Rows) -> CellContributions:
         """One count per table."""
-        good = np.where(rows.outcome == 1, 0, self.axes.cells)
+        good = np.where(rows.outcome == 1, 0, self.axes.cells)[:, None]
+        cells = self.axes.counted(rows.cells)
         return CellContributions(
-            cells=rows.cells + self.axes.offsets + good[:, None], values=np.ones(len(rows))
+            cells=np.where(cells == NOT_COUNTED, NOT_COUNTED, cells + good), values=np.ones(len(rows))
         )
 
 
@@ -153,7 +155,8 @@ class Residuals(Query):
     def contributions(self, rows: Rows) -> CellContributions:
         """The residual of each record, once per table."""
         log_odds = self.axes.score(self.cell_log_odds, rows.cells, intercept=self.intercept)
+        cells = self.axes.counted(rows.cells)
         return CellContributions(
-            cells=self.bin_of_cell[rows.cells + self.axes.offsets],
+            cells=np.where(cells == NOT_COUNTED, NOT_COUNTED, self.bin_of_cell[cells]),
             values=rows.outcome - probability(log_odds),
         )

@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fedscore.contract import CellKind
-from fedscore.learners.scorecard.axes import NO_CELL, Axes
+from fedscore.learners.scorecard.axes import Axes
 from fedscore.learners.scorecard.evidence import Evidence
+from fedscore.learners.scorecard.populations import totals
 from fedscore.learners.scorecard.regression import Preconditioner
 from fedscore.learners.scorecard.roles import RoleOffsets
 from fedscore.learners.scorecard.settings import Settings
+from fedscore.sums import NOT_COUNTED
 
 __all__ = ["Refinement"]
 
@@ -34,15 +36,15 @@ class Refinement:
             preconditioner: Its largest eigenvalue keeps correlated tables from overshooting together.
             settings: Public constants.
         """
+        self._axes = axes
         self._bin_of_cell = evidence.bin_of_cell
         bins = int(evidence.bin_of_cell.max()) + 1
         first_cells = np.unique(evidence.bin_of_cell, return_index=True)[1]
         self._table_of_bin = np.searchsorted(axes.offsets, first_cells, side="right") - 1
-        self._bins_of_table = np.bincount(self._table_of_bin, minlength=len(axes))
         self._offsets = RoleOffsets(axes, evidence)
         self._damping = settings.refinement_damping
         self._moving = np.ones(bins, dtype=np.bool_)
-        self._moving[evidence.bin_of_cell[axes.absent_cells[axes.absent_cells != NO_CELL]]] = False
+        self._moving[evidence.bin_of_cell[axes.absent_cells[axes.absent_cells != NOT_COUNTED]]] = False
         self._curvature = _bin_curvature(evidence, bins)
         together = _likely_together(axes, evidence, settings)[first_cells]
         self._step = settings.refinement_step / np.maximum(preconditioner.largest_eigenvalue, together)
@@ -56,11 +58,8 @@ class Refinement:
             residuals: [bins], the released sums of y - p.
             deviation: Standard deviation of the noise in each.
         """
-        # Every table estimates the same excess; its noise grows with its number of bins.
-        excess = np.bincount(self._table_of_bin, residuals)
-        intercept, offsets = self._offsets.shifts(
-            float(np.average(excess, weights=1.0 / self._bins_of_table)), residuals[self._bin_of_cell]
-        )
+        excess = totals(self._axes, residuals, deviation, self._table_of_bin)
+        intercept, offsets = self._offsets.shifts(excess)
         moving = np.where(self._moving, residuals, 0.0)
         curvature = np.where(self._moving, self._curvature, 0.0)
         shares = curvature / np.bincount(self._table_of_bin, curvature)[self._table_of_bin]
@@ -73,7 +72,7 @@ def _bin_curvature(evidence: Evidence, bins: int) -> npt.NDArray[np.float64]:
     """[bins], the sum of p(1 - p) at each bin's own bad rate, drawn a little toward that of all records."""
     of_bin = evidence.bin_of_cell
     records = evidence.everyone.records
-    base_rate = evidence.everyone.bad / records
+    base_rate = evidence.everyone.bad_rate
     counts = np.bincount(of_bin, np.maximum(evidence.bad + evidence.good, 0.0), minlength=bins)
     bad = np.maximum(np.bincount(of_bin, evidence.bad, minlength=bins), 0.0)
     rate = (bad + 20.0 * base_rate) / (np.maximum(counts, bad) + 20.0)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fedscore.learners.scorecard.axes import NO_CELL, Axes
+from fedscore.learners.scorecard.axes import Axes
 from fedscore.learners.scorecard.evidence import Evidence
 from fedscore.learners.scorecard.queries import LinearModel
 from fedscore.learners.scorecard.settings import Settings
+from fedscore.sums import NOT_COUNTED
 
 __all__ = ["Preconditioner", "first_slopes", "precondition", "standardise", "step"]
 
@@ -26,7 +27,7 @@ def standardise(
         The linear model, and [tables] the standard deviations that were divided by.
     """
     counts = np.maximum(evidence.bad + evidence.good, 0.0)
-    absent = axes.absent_cells[axes.absent_cells != NO_CELL]
+    absent = axes.absent_cells[axes.absent_cells != NOT_COUNTED]
     counts[absent] = 0.0
     constant = 1.0 / np.sqrt(len(axes) + 1)
     columns = np.zeros(axes.cells)
@@ -55,7 +56,7 @@ def first_slopes(
     """
     together = spreads @ preconditioner.correlations @ spreads
     apart = spreads @ spreads
-    slope = settings.first_slope * min(float(apart / max(together, 1e-9)), 1.0)
+    slope = settings.first_slope * min(float(apart) / max(float(together), 1e-9), 1.0)
     return np.concatenate(([intercept], slope * spreads)) / model.constant
 
 
@@ -91,7 +92,7 @@ def precondition(
     records = evidence.everyone.records
     mean = second_moments / records
     eigenvalues, vectors = np.linalg.eigh(mean)
-    bad_rate = evidence.everyone.bad / records
+    bad_rate = evidence.everyone.bad_rate
     curvature = max(bad_rate * (1.0 - bad_rate), settings.least_curvature)
     noise = deviation / records * np.sqrt(columns)
     damped = curvature * (np.maximum(eigenvalues, 0.0) + noise + settings.ridge)

@@ -24,7 +24,7 @@ split = { test_share = 0.3, key = "k" }
 privacy = { epsilon = 1, delta = 1e-6 }
 characteristics = [
     { name = "income", type = "number", edges = [1000, 20000], monotone = "decreasing" },
-    { name = "late", type = "number", edges = [0.5, 1.5], special = [{ code = 98, meaning = "refused" }] },
+    { name = "late", type = "number", edges = [0.5, 1.5], whole = true, special = [{ code = 98, meaning = "refused" }] },
     { name = "channel", type = "category", roles = ["platform"], levels = [
         1,
         "web",
@@ -102,22 +102,34 @@ def test_columns_are_supplied_by_the_roles_that_hold_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("edges", "expected"),
+    ("edges", "whole", "expected"),
     [
-        ([0.5], [f"{AT_MOST} 0", f"{AT_LEAST} 1"]),
-        ([-1.5, -0.5, 2.5], [f"{AT_MOST} -2", "-1", f"0 {DASH} 2", f"{AT_LEAST} 3"]),
-        ([999.5, 1000.5], [f"{AT_MOST} 999", "1,000", f"{AT_LEAST} 1,001"]),
-        ([0.5, 2.0], ["< 0.5", f"0.5 {DASH} 2", f"{AT_LEAST} 2"]),
-        ([0.0001, 1234567.25], ["< 0.0001", f"0.0001 {DASH} 1,234,567.25", f"{AT_LEAST} 1,234,567.25"]),
-        ([-20000], ["< -20,000", f"{AT_LEAST} -20,000"]),
+        ([0.5], True, [f"{AT_MOST} 0", f"{AT_LEAST} 1"]),
+        ([0.5], False, ["< 0.5", f"{AT_LEAST} 0.5"]),
+        ([-1.5, -0.5, 2.5], True, [f"{AT_MOST} -2", "-1", f"0 {DASH} 2", f"{AT_LEAST} 3"]),
+        ([999.5, 1000.5], True, [f"{AT_MOST} 999", "1,000", f"{AT_LEAST} 1,001"]),
+        ([1, 2, 5], True, [f"{AT_MOST} 0", "1", f"2 {DASH} 4", f"{AT_LEAST} 5"]),
+        ([0.2, 0.5, 2], True, ["< 0.2", f"0.2 {DASH} 0.5", f"0.5 {DASH} 2", f"{AT_LEAST} 2"]),
+        ([0.5, 2.0], False, ["< 0.5", f"0.5 {DASH} 2", f"{AT_LEAST} 2"]),
+        (
+            [0.0001, 1234567.25],
+            False,
+            ["< 0.0001", f"0.0001 {DASH} 1,234,567.25", f"{AT_LEAST} 1,234,567.25"],
+        ),
+        ([-20000], False, ["< -20,000", f"{AT_LEAST} -20,000"]),
     ],
 )
-def test_labels_of_a_grid(edges: list[float], expected: list[str]) -> None:
-    assert list(interval_labels([float(edge) for edge in edges])) == expected
+def test_labels_of_a_grid(edges: list[float], whole: bool, expected: list[str]) -> None:  # noqa: FBT001 - a case of a table
+    assert list(interval_labels([float(edge) for edge in edges], whole=whole)) == expected
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1, unique=True).map(sorted), st.sampled_from([0.0, 0.5, 0.25]))
 def test_every_cell_of_a_grid_has_a_label_of_its_own(edges: list[int], shift: float) -> None:
-    found = interval_labels([edge + shift for edge in edges])
+    for whole in (True, False):
+        _labels_are_different(edges, shift, whole=whole)
+
+
+def _labels_are_different(edges: list[int], shift: float, *, whole: bool) -> None:
+    found = interval_labels([edge + shift for edge in edges], whole=whole)
     assert len(found) == len(edges) + 1
     assert len(set(found)) == len(found)

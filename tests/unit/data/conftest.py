@@ -71,6 +71,7 @@ threshold = 3
 specials_as_values = true
 cap = 5
 edges = [0.5, 1.5]
+whole = true
 
 [[derived]]
 name = "orders_per_balance"

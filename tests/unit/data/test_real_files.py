@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fedscore.contract import Contract, Role, parse_contract
-from fedscore.data import Rows, raw_columns, read_rows
+from fedscore.data import Rows, read_rows
 
 HEAD = """
 version = 1
@@ -100,12 +100,3 @@ def test_give_me_some_credit(shared_data: Path) -> None:
     ]
     assert counts(rows, contract, "MonthlyIncome")[-1] == 29_731
     assert counts(rows, contract, "NumberOfDependents")[-1] == 3_924
-
-
-def test_raw_columns_are_the_files(shared_data: Path) -> None:
-    path = shared_data / "give_me_some_credit.parquet"
-    names, matrix = raw_columns(path, parse_contract(HEAD + GMSC))
-    table = pq.read_table(path, columns=list(names))
-    assert names == ("age", "NumberOfTimes90DaysLate", "MonthlyIncome", "NumberOfDependents")
-    for column, name in zip(matrix.T, names, strict=True):
-        np.testing.assert_array_equal(column, table[name].to_numpy())

@@ -158,13 +158,9 @@ def test_the_demo_writes_what_it_tells(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.usefixtures("plain_demo")
-def test_taking_part_is_worth_it_on_three_seeds(tmp_path: Path, seed: int) -> None:
+def test_the_federated_card_beats_the_mean_of_the_local_ones_on_three_seeds(
+    tmp_path: Path, seed: int
+) -> None:
     found = demo.run_demo(out=tmp_path, seed=seed, people=60_000, watcher=Log())
     own, _, local, _ = found.results.runs
     assert own.auc > local.auc
-    pairs = [
-        (line.federated_auc, line.local_auc)
-        for line in found.parties
-        if line.federated_auc is not None and line.local_auc is not None
-    ]
-    assert sum(federated for federated, _ in pairs) > sum(local for _, local in pairs)
