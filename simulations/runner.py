@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fedscore.card import Card
 from fedscore.contract import NoiseMode
 from privacy.paillier.ceremony import Ceremony
+from privacy.paillier.shares import KeyShare
 from simulations import methods
 from simulations.dealing import Ground, deal_rows
 from simulations.federation import EncryptionMode
@@ -139,7 +140,7 @@ def run_jobs(
             min(workers, len(jobs)),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(ground, keys),
+            initargs=(ground, _texts(keys)),
         )
         try:
             futures = {pool.submit(_perform_here, job): job for job in jobs}
@@ -183,10 +184,20 @@ def _one_thread_each() -> Iterator[None]:
 _here: list[tuple[Ground, Ceremony | None]] = []
 
 
-def _begin(ground: Ground, keys: Ceremony | None) -> None:
+def _texts(keys: Ceremony | None) -> tuple[str, ...]:
+    # A share refuses to be pickled, so that it goes nowhere by accident; here all holders are one researcher.
+    return () if keys is None else tuple(share.to_json() for share in keys.shares)
+
+
+def _keys(texts: tuple[str, ...]) -> Ceremony | None:
+    shares = tuple(KeyShare.from_json(text) for text in texts)
+    return Ceremony(public_key=shares[0].public_key, shares=shares) if shares else None
+
+
+def _begin(ground: Ground, share_texts: tuple[str, ...]) -> None:
     # The terminal sends Ctrl-C to every process; the first one tells the others when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _here.append((ground, keys))
+    _here.append((ground, _keys(share_texts)))
 
 
 def _perform_here(job: Job) -> Outcome:

@@ -10,12 +10,12 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from fedscore.cli import contract, demo, keys, node, simulate
+from fedscore.cli import contract, demo, keys, node, server, simulate
 from fedscore.errors import FedscoreError
 
 __all__ = ["app", "main"]
 
-_COMMANDS = (demo, simulate, contract, keys, node)
+_COMMANDS = (demo, simulate, contract, keys, node, server)
 
 
 class _Refusing(TyperGroup):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,13 +17,8 @@ def register(app: typer.Typer) -> None:
     """Add the group of commands to the application."""
     group = typer.Typer(no_args_is_help=True, help="Node: an organisation's part of a federation.")
     group.command("check")(_check)
-    # With a single command typer would leave out its name.
-    group.callback()(_node)
+    group.command("start")(_start)
     app.add_typer(group, name="node")
-
-
-def _node() -> None:
-    """Node: an organisation's part of a federation."""
 
 
 def _check(
@@ -71,6 +67,32 @@ def _check(
         return
     for line in _lines(found):
         typer.echo(line)
+
+
+def _start(
+    file: Annotated[Path, typer.Argument(help="The node's configuration, node.toml.", metavar="FILE")],
+    *,
+    superlink: Annotated[str, typer.Option(help="Where the operator's SuperLink is.", metavar="HOST:PORT")],
+    authority: Annotated[
+        Path, typer.Option("--ca", help="The authority that signed its certificate.", exists=True)
+    ],
+    key: Annotated[
+        Path, typer.Option(help="This node's private key, whose public part is registered.", exists=True)
+    ],
+) -> None:
+    """Take part: connect to the operator's SuperLink and answer until stopped.
+
+    Configuration, contract and keys are checked first; `fedscore node check` also checks the data.
+    """
+    from clients.config import load_node_config  # noqa: PLC0415 - other commands do not pay for it
+    from clients.deployment import node_of  # noqa: PLC0415
+    from fedscore.messages.programs import environment, supernode_command  # noqa: PLC0415
+
+    config = load_node_config(file)
+    node_of(config)
+    command = supernode_command(file, superlink=superlink, authority=authority.absolute(), key=key.absolute())
+    config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.execve(command[0], command, environment(home=config.state / "flower"))  # noqa: S606 - a fixed program
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

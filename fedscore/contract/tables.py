@@ -97,7 +97,7 @@ def build_tables(
         for item in items
         if not item.input_only
     ]
-    whole = {item.name: item.whole for item in (*characteristics, *derived)}
+    whole = {item.name: item.whole for item in items}
     return (*single, *(_crossed(interaction, whole) for interaction in interactions))
 
 

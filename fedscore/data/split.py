@@ -52,8 +52,8 @@ def training_rows(rows: Rows, contract: Contract) -> Rows:
 
     Of each person at most `rows_per_person` rows are kept, in the order of a keyed hash of the row's id. So
     adding or removing one person, with all rows, changes at most `rows_per_person` rows of the result and
-    nothing else. (A *single* row added for a person at the cap may displace another of the same person: that
-    is a change of two rows, inside what the person-level guarantee covers.)
+    nothing else. A *single* row added for a person at the cap may displace another of the same person: that
+    is a change of two kept rows. The record that the record-level guarantee speaks of is a kept row.
 
     Args:
         rows: All rows of an organisation.

@@ -7,14 +7,14 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from fedscore.errors import RunFailed
+from fedscore.messages.programs import environment
 
 __all__ = ["Processes", "free_ports", "run_briefly"]
 
@@ -26,13 +26,9 @@ class Processes:
     """Starts processes in groups of their own, and stops every one of them when its block is left.
 
     A process of Flower starts others; they share its group, and are stopped with it.
-
-    Args:
-        environment: What every process gets as its environment.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = dict(environment)
+    def __init__(self) -> None:
         self._started: list[tuple[str, subprocess.Popen[bytes], Path]] = []
 
     def __enter__(self) -> Self:
@@ -51,16 +47,16 @@ class Processes:
         """Start one process.
 
         Args:
-            command: What to run, the program first; programs of this Python's environment come first.
+            command: What to run, the program's path first.
             folder: Its working folder.
             home: Where Flower keeps its own files for this process.
             log: Where its output goes.
         """
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - a fixed program, and no shell
-                [_program(command[0]), *command[1:]],
+                command,
                 cwd=folder,
-                env={**self._environment, "FLWR_HOME": str(home)},
+                env=_environment(home),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -112,20 +108,18 @@ class Processes:
         self._started.clear()
 
 
-def run_briefly(
-    command: Sequence[str], *, environment: Mapping[str, str], home: Path, folder: Path, seconds: float
-) -> str:
+def run_briefly(command: Sequence[str], *, home: Path, folder: Path, seconds: float) -> str:
     """Run a command to its end and return its standard output.
 
     Raises:
         RunFailed: It failed, or took longer than `seconds`.
     """
-    name = " ".join(command[:3])
+    name = " ".join([Path(command[0]).name, *command[1:3]])
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, and no shell
-            [_program(command[0]), *command[1:]],
+            command,
             cwd=folder,
-            env={**environment, "FLWR_HOME": str(home)},
+            env=_environment(home),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -148,9 +142,10 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def _program(name: str) -> str:
-    """The program of this Python's environment, wherever the command was typed."""
-    return str(Path(sys.executable).parent / name)
+def _environment(home: Path) -> dict[str, str]:
+    # A proxy of this machine's owner must not see what stays on it.
+    local = "localhost,127.0.0.1"
+    return {**environment(home=home), "NO_PROXY": local, "no_proxy": local}
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,13 @@ import server
 from fedscore.card import Card
 from fedscore.contract import Contract, Party, load_contract
 from fedscore.errors import RunFailed, ScenarioError
+from fedscore.messages.programs import (
+    register_command,
+    run_command,
+    superexec_command,
+    superlink_command,
+    supernode_command,
+)
 from privacy.paillier.ceremony import deal
 from simulations.loopback.certificates import write_private, write_tls
 from simulations.loopback.parties import PartyFolder, as_toml, write_operator, write_parties
@@ -33,16 +38,6 @@ _CONNECTION = "consortium"
 _START_SECONDS = 120.0
 _COMMAND_SECONDS = 120.0
 _POLL_SECONDS = 0.5
-
-_SETTINGS = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.05",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # A proxy of this machine's owner must not see what stays on it.
-    "NO_PROXY": "localhost,127.0.0.1",
-    "no_proxy": "localhost,127.0.0.1",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +94,12 @@ def run_loopback(
     keys = deal(bits=key_bits, members=3, threshold=2)
     parties = write_parties(out, consortium=consortium, contract=contract, keys=keys)
     config = write_operator(out, contract=contract, keys=keys)
-    environment = _environment()
-    with Processes(environment) as processes:
-        _start(processes, environment, config.parent, parties, tell)
+    with Processes() as processes:
+        _start(processes, config.parent, parties, tell)
         tell("training")
         started = time.monotonic()
         run = processes.start(
-            ["flwr", "run", str(bundle), _CONNECTION, "--stream", "--run-config", _setting("config", config)],
+            run_command(bundle, config, connection=_CONNECTION),
             folder=config.parent,
             home=config.parent / "flwr",
             log=config.parent / "run.log",
@@ -119,13 +113,6 @@ def run_loopback(
     )
 
 
-def _environment() -> dict[str, str]:
-    # Flower starts its other programs by their bare names.
-    programs = str(Path(sys.executable).parent)
-    path = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
-    return {**os.environ, **_SETTINGS, "PATH": path}
-
-
 def _contract_of(consortium: SyntheticConsortium, key_bits: int) -> Contract:
     roster = [Party(name=party.name, role=party.role) for party in consortium.parties]
     return load_contract(_CONTRACT).with_parties(roster).with_encryption(key_bits=key_bits)
@@ -133,7 +120,6 @@ def _contract_of(consortium: SyntheticConsortium, key_bits: int) -> Contract:
 
 def _start(
     processes: Processes,
-    environment: Mapping[str, str],
     operator: Path,
     parties: Sequence[PartyFolder],
     tell: Callable[[str], None],
@@ -149,27 +135,24 @@ def _start(
     (home / "config.toml").write_text(
         as_toml({"superlink": {"default": _CONNECTION, _CONNECTION: connection}}), encoding="utf-8"
     )
+    superlink = f"localhost:{port}"
     tell(f"starting the SuperLink on port {port} of the loopback interface")
     processes.start(
-        [
-            "flower-superlink",
-            *("--host", "127.0.0.1", "--port", str(port)),
-            *("--ssl-ca-certfile", str(authority), "--ssl-certfile", str(certificate)),
-            *("--ssl-keyfile", str(key), "--database", str(operator / "superlink.db")),
-            *("--isolation", "process", "--superexec-auth-secret-file", str(secret)),
-            *("--enable-supernode-auth", "--disable-runtime-dependency-installation"),
-        ],
+        superlink_command(
+            port=port,
+            authority=authority,
+            certificate=certificate,
+            key=key,
+            secret=secret,
+            database=operator / "superlink.db",
+        ),
         folder=operator,
         home=operator / "superlink",
         log=operator / "superlink.log",
     )
     processes.await_port(port, seconds=_START_SECONDS)
     processes.start(
-        [
-            "flower-superexec",
-            *("--runtime-api-address", f"localhost:{port}", "--root-certificates", str(authority)),
-            *("--superexec-auth-secret-file", str(secret)),
-        ],
+        superexec_command(superlink=superlink, authority=authority, secret=secret),
         folder=operator,
         home=operator / "superexec",
         log=operator / "superexec.log",
@@ -177,20 +160,19 @@ def _start(
     for party, node_port in zip(parties, node_ports, strict=True):
         tell(f"registering and starting the node of {party.name}")
         run_briefly(
-            ["flwr", "supernode", "register", str(party.public_key), _CONNECTION],
-            environment=environment,
+            register_command(party.public_key, connection=_CONNECTION),
             home=home,
             folder=operator,
             seconds=_COMMAND_SECONDS,
         )
         processes.start(
-            [
-                "flower-supernode",
-                *("--superlink", f"localhost:{port}", "--root-certificates", str(authority)),
-                *("--auth-supernode-private-key", str(party.private_key)),
-                *("--host", "127.0.0.1", "--port", str(node_port)),
-                *("--node-config", _setting("config", party.config)),
-            ],
+            supernode_command(
+                party.config,
+                superlink=superlink,
+                authority=authority,
+                key=party.private_key,
+                listen=f"127.0.0.1:{node_port}",
+            ),
             folder=party.folder,
             home=party.folder / "flwr",
             log=party.folder / "supernode.log",
@@ -231,8 +213,3 @@ def _record(operator: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     return content
-
-
-def _setting(name: str, path: Path) -> str:
-    """One setting as Flower's commands take it: an assignment of a TOML string."""
-    return f"{name}={json.dumps(str(path), ensure_ascii=False)}"

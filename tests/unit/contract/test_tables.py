@@ -24,7 +24,9 @@ split = { test_share = 0.3, key = "k" }
 privacy = { epsilon = 1, delta = 1e-6 }
 characteristics = [
     { name = "income", type = "number", edges = [1000, 20000], monotone = "decreasing" },
-    { name = "late", type = "number", edges = [0.5, 1.5], whole = true, special = [{ code = 98, meaning = "refused" }] },
+    { name = "late", type = "number", edges = [0.5, 1.5], whole = true, special = [
+        { code = 98, meaning = "refused" },
+    ] },
     { name = "channel", type = "category", roles = ["platform"], levels = [
         1,
         "web",

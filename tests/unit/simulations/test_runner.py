@@ -108,6 +108,10 @@ def test_local_only_is_the_mean_over_the_parties_that_can_train(ground: Ground) 
         methods.local_only(ground.contract, nobody, seed=1)
 
 
+def measured(run: Run) -> tuple[float, ...]:
+    return (run.auc, run.ks, run.brier, run.calibration_error)
+
+
 def test_encrypted_and_plain_runs_measure_the_same(
     ground: Ground, small_experiment: Path, small_ceremony: Ceremony
 ) -> None:
@@ -118,20 +122,21 @@ def test_encrypted_and_plain_runs_measure_the_same(
     assert encrypted.encrypted
     assert not plain.encrypted
     assert encrypted.bytes_per_party > plain.bytes_per_party
-    assert (encrypted.auc, encrypted.ks, encrypted.brier) == (plain.auc, plain.ks, plain.brier)
+    assert measured(encrypted) == measured(plain)
 
 
-def test_the_number_of_processes_changes_nothing(ground: Ground) -> None:
+def test_the_number_of_processes_changes_nothing(
+    ground: Ground, small_experiment: Path, small_ceremony: Ceremony
+) -> None:
     jobs = [Job(seed=seed, baseline=None, epsilon=8.0) for seed in (2, 1)]
+    encrypting = ground_of(small_experiment, "encryption={mode='paillier', key_bits=2048}")
     told: list[Job] = []
     threads_before = os.environ.get("OMP_NUM_THREADS")
     children = multiprocessing.active_children()
     alone = run_jobs(jobs, ground, keys=None, workers=1, finished=lambda _job: None)
-    together = run_jobs(jobs, ground, keys=None, workers=2, finished=told.append)
-    assert [without_time(outcome.run) for outcome in alone] == [
-        without_time(outcome.run) for outcome in together
-    ]
-    assert [outcome.run.seed for outcome in together] == [2, 1]
+    together = run_jobs(jobs, encrypting, keys=small_ceremony, workers=2, finished=told.append)
+    assert [measured(outcome.run) for outcome in alone] == [measured(outcome.run) for outcome in together]
+    assert [(outcome.run.seed, outcome.run.encrypted) for outcome in together] == [(2, True), (1, True)]
     assert set(told) == set(jobs)
     assert os.environ.get("OMP_NUM_THREADS") == threads_before
     assert multiprocessing.active_children() == children
