@@ -43,7 +43,7 @@ check: install ## format, lint, types, layers, tests with coverage, doctests, do
 slow: install ## run the tests that take minutes, or real processes
 	$(BIN)/pytest -m slow -v
 
-loopback: install ## train over real Flower processes on this machine, and compare with the in-process card
+loopback: install ## train over real Flower processes on this machine, with TLS and node keys
 	$(BIN)/python -m simulations.loopback
 
 clean: ## remove what was built here, .venv included; results in runs/ stay

@@ -122,13 +122,14 @@ def run_jobs(
         jobs: What to train.
         ground: The scenario's data and terms.
         keys: Outcome of a key ceremony, if the scenario encrypts.
-        workers: Number of processes; with 1 everything happens in this one.
+        workers: Largest number of processes; with 1, or for one job, everything happens in this one.
         finished: Is called in this process after each job, in the order in which they end.
 
     Returns:
         Outcomes in the order of `jobs`, whatever `workers` is.
     """
-    if workers == 1:
+    processes = min(workers, len(jobs))
+    if processes == 1:
         outcomes = []
         for job in jobs:
             outcomes.append(perform(job, ground, keys))
@@ -137,7 +138,7 @@ def run_jobs(
     others = set(multiprocessing.active_children())
     with _one_thread_each():
         pool = ProcessPoolExecutor(
-            min(workers, len(jobs)),
+            processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
             initargs=(ground, _texts(keys)),

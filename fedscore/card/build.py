@@ -69,7 +69,7 @@ def _table(
         bad_count, count = float(bad[cells].sum()), float((bad + good)[cells].sum())
         entries.append(
             Bin(
-                label=_label(table, cells.tolist()),
+                label=table.label_of(int(cells[0]), int(cells[-1])),
                 cells=tuple(cells.tolist()),
                 # + 0.0 turns the negative zero of rounding into zero
                 points=round(float(points[cells[0]]), DECIMALS) + 0.0,
@@ -78,8 +78,3 @@ def _table(
             )
         )
     return CardTable(name=table.name, parents=table.parents, monotone=table.monotone, bins=tuple(entries))
-
-
-def _label(table: Table, cells: list[int]) -> str:
-    first, last = table.cells[cells[0]].label, table.cells[cells[-1]].label
-    return first if len(cells) == 1 else f"{first} … {last}"

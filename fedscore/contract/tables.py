@@ -22,6 +22,7 @@ from fedscore.contract.characteristics import (
 __all__ = ["Cell", "CellKind", "Table", "build_tables", "interval_labels"]
 
 _TO = " \N{EN DASH} "
+_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _TIMES = " \N{MULTIPLICATION SIGN} "
 _AT_MOST = "\N{LESS-THAN OR EQUAL TO} "
 _AT_LEAST = "\N{GREATER-THAN OR EQUAL TO} "
@@ -60,6 +61,8 @@ class Table:
         ordered: The first `ordered` cells are value cells in the order of the value; 0 if there is no order.
         monotone: Where the bad rate must go over the ordered cells, or None.
         parents: The two names of an interaction; empty for a characteristic.
+        edges: The grid of the ordered cells.
+        whole: Whether its values are whole numbers.
     """
 
     name: str
@@ -67,11 +70,28 @@ class Table:
     ordered: int
     monotone: Direction | None
     parents: tuple[str, ...] = ()
+    edges: tuple[float, ...] = ()
+    whole: bool = False
 
     @property
     def size(self) -> int:
         """Number of cells."""
         return len(self.cells)
+
+    def label_of(self, first: int, last: int) -> str:
+        """Label neighbouring cells as one.
+
+        Args:
+            first: The first cell.
+            last: The last cell; both are ordered cells, or they are the same.
+        """
+        if first == last or not self.edges:
+            names = dict.fromkeys((self.cells[first].label, self.cells[last].label))
+            return f" {_ELLIPSIS} ".join(names)
+        # A run of cells is a cell of the grid that has the run's outer edges alone.
+        lower = self.edges[first - 1 : first] if first else ()
+        outer = (*lower, *self.edges[last : last + 1])
+        return interval_labels(outer, whole=self.whole)[1 if first else 0]
 
 
 def build_tables(
@@ -155,6 +175,8 @@ def _table_of(item: Characteristic | Derived, *, held_by_all: bool) -> Table:
         cells=tuple(cells),
         ordered=0 if is_category else len(labels),
         monotone=item.monotone,
+        edges=item.edges,
+        whole=item.whole,
     )
 
 

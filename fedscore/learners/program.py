@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
@@ -43,8 +42,3 @@ def settled(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     then the hashes of their requests differ and the round is refused, never wrong.
     """
     return np.asarray(np.round(values * 2.0**32) / 2.0**32)
-
-
-def total_share(plan: tuple[PlannedSum, ...]) -> Fraction:
-    """Adds the shares of a plan; a sound plan gives one."""
-    return sum((planned.share for planned in plan), Fraction(0))

@@ -40,5 +40,5 @@ def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
         assert float(auc) == pytest.approx(run.auc, abs=5e-4)
         assert float(ks) == pytest.approx(run.ks, abs=5e-3)
         assert (epsilon, person) == (epsilon_in_words(run.epsilon), epsilon_in_words(run.epsilon_person))
-        assert rounds == (str(run.rounds) if run.rounds else "–")
+        assert rounds == (str(run.rounds) if run.rounds else bytes_in_words(0))
         assert sent == bytes_in_words(run.bytes_per_party)

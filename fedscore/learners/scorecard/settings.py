@@ -40,7 +40,7 @@ class Settings:
     refinement_rounds: int = 3
     smallest_bin: float = 0.015
     noise_floor: float = 1.0
-    smooth_variance: float = 0.3
+    smooth_variance: float = 0.1
     plain_variance: float = 0.5
     largest_evidence: float = 3.0
     smallest_spread: float = 0.05
@@ -50,4 +50,4 @@ class Settings:
     first_slope: float = 0.85
     least_curvature: float = 0.05
     refinement_step: float = 1.2
-    refinement_damping: float = 10 / 3
+    refinement_damping: float = 7.0

@@ -135,3 +135,27 @@ def _labels_are_different(edges: list[int], shift: float, *, whole: bool) -> Non
     found = interval_labels([edge + shift for edge in edges], whole=whole)
     assert len(found) == len(edges) + 1
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last", "expected"),
+    [
+        ("income", 0, 0, "< 1,000"),
+        ("income", 0, 1, "< 20,000"),
+        ("income", 1, 1, f"1,000 {DASH} 20,000"),
+        ("income", 1, 2, f"{AT_LEAST} 1,000"),
+        ("income", 0, 2, "any value"),
+        ("late", 0, 1, f"{AT_MOST} 1"),
+        ("late", 1, 2, f"{AT_LEAST} 1"),
+        ("late", 4, 4, "missing"),
+        ("channel", 1, 1, "web"),
+        (
+            f"late {TIMES} channel",
+            0,
+            2,
+            f"{AT_MOST} 0 {TIMES} web \N{HORIZONTAL ELLIPSIS} {AT_LEAST} 1 {TIMES} web",
+        ),
+    ],
+)
+def test_neighbouring_cells_are_called_as_one(name: str, first: int, last: int, expected: str) -> None:
+    assert TABLES[name].label_of(first, last) == expected

@@ -140,9 +140,9 @@ def test_leaving_the_block_stops_a_process_and_its_stubborn_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("simulations.loopback.processes._GRACE_SECONDS", 0.5)
-    with pytest.raises(KeyboardInterrupt), Processes(os.environ) as processes:  # noqa: PT012 - the block is the subject
+    with pytest.raises(KeyboardInterrupt), Processes() as processes:  # noqa: PT012 - the block is the subject
         parent = processes.start(
-            [Path(sys.executable).name, "-c", FAMILY], folder=tmp_path, home=tmp_path, log=tmp_path / "log"
+            [sys.executable, "-c", FAMILY], folder=tmp_path, home=tmp_path, log=tmp_path / "log"
         )
         while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
             processes.require_running()
@@ -155,10 +155,12 @@ def test_leaving_the_block_stops_a_process_and_its_stubborn_child(
 
 
 def test_a_process_that_ends_by_itself_is_named_with_its_log(tmp_path: Path) -> None:
-    python = Path(sys.executable).name
-    with Processes(os.environ) as processes:
+    with Processes() as processes:
         processes.start(
-            [python, "-c", "print('why'); exit(3)"], folder=tmp_path, home=tmp_path, log=tmp_path / "log"
+            [sys.executable, "-c", "print('why'); exit(3)"],
+            folder=tmp_path,
+            home=tmp_path,
+            log=tmp_path / "log",
         )
         with pytest.raises(RunFailed, match=r"python.* ended with code 3: its log is .*log"):
             processes.await_port(free_ports(1)[0], seconds=60)
@@ -167,15 +169,14 @@ def test_a_process_that_ends_by_itself_is_named_with_its_log(tmp_path: Path) -> 
 
 
 def test_a_port_that_stays_silent_is_not_waited_for_for_ever() -> None:
-    with Processes(os.environ) as processes, pytest.raises(RunFailed, match=r"within 0\.2 seconds"):
+    with Processes() as processes, pytest.raises(RunFailed, match=r"within 0\.2 seconds"):
         processes.await_port(free_ports(1)[0], seconds=0.2)
 
 
 def test_a_brief_command_gives_its_output_or_an_error(tmp_path: Path) -> None:
     def run(script: str, seconds: float = 60) -> str:
         return run_briefly(
-            [Path(sys.executable).name, "-c", script],
-            environment=os.environ,
+            [sys.executable, "-c", script],
             home=tmp_path,
             folder=tmp_path,
             seconds=seconds,
