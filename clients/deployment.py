@@ -15,7 +15,7 @@ from fedscore.errors import NodeConfigError
 from fedscore.sums.paillier import PaillierMember, PaillierSealer
 from privacy.dp.randomness import RandomSource, SystemRandomness
 from privacy.paillier.keys import PublicKey
-from privacy.paillier.shares import KeyShare
+from privacy.paillier.shares import KeyShare, require_one_cohort
 
 __all__ = ["accepted_contract", "load_rows", "node_of"]
 
@@ -31,7 +31,7 @@ def node_of(config: NodeConfig, *, randomness: RandomSource | None = None) -> No
 
     Raises:
         ContractError: The contract has mistakes.
-        KeyRefused: A key file is malformed.
+        KeyRefused: A key file is malformed, or the committee is too small for the absences allowed.
         NodeConfigError: Contract, roster and keys do not belong together.
     """
     contract = accepted_contract(config)
@@ -41,12 +41,20 @@ def node_of(config: NodeConfig, *, randomness: RandomSource | None = None) -> No
             f"{config.public_key.name} holds a key of {public_key.bits} bits, the contract says "
             f"{contract.encryption.key_bits}: use the key of this consortium's ceremony"
         )
+    member = _member(config.key_share, public_key)
+    if member is not None and contract.privacy.absent:
+        require_one_cohort(
+            members=member.share.members,
+            threshold=member.share.threshold,
+            # A single holder is trusted as it is; of several, one may always collude with the server.
+            colluding_members=min(1, member.share.members - 1),
+        )
     return Node(
         party=config.party,
         contract=contract,
         load_rows=lambda: load_rows(config.data, contract, role=config.role),
         sealer=PaillierSealer(public_key),
-        member=_member(config.key_share, public_key),
+        member=member,
         rounds=FileRounds(config.state / "rounds"),
         randomness=randomness if randomness is not None else SystemRandomness(),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
@@ -84,9 +83,8 @@ class Node:
 
     def answer(self, ask: Ask) -> Reply | Refusal:
         """Answers the server; whatever goes wrong becomes a code without text."""
-        started = time.perf_counter()
         try:
-            return self._reply(ask, *self._handle(ask), seconds=time.perf_counter() - started)
+            return self._reply(ask, *self._handle(ask))
         except _Refused as refused:
             code = refused.code
         except CiphertextRefused:
@@ -121,7 +119,7 @@ class Node:
         return turn
 
     def _collect(self, ask: Ask, turn: Turn) -> bytes:
-        key = f"{ask.run}-{ask.round}-collect"
+        key = _collect_key(ask)
         sent = self._rounds.recall(key, turn.envelope.digest)
         if sent is not None:
             return sent
@@ -139,7 +137,7 @@ class Node:
     def _open(self, ask: Ask, turn: Turn) -> bytes:
         if self._member is None:
             raise _Refused(RefusalCode.COHORT)
-        self._check_cohort(ask.submissions)
+        self._check_cohort(ask, turn)
         key = f"{ask.run}-{ask.round}-open"
         question = turn.envelope.digest + _submissions_hash(ask.submissions)
         released = self._rounds.recall(key, question)
@@ -149,15 +147,27 @@ class Node:
         self._rounds.keep(key, question, partial)
         return partial
 
-    def _check_cohort(self, submissions: Mapping[str, bytes]) -> None:
-        """Only a sum over enough parties of the roster may be opened."""
+    def _check_cohort(self, ask: Ask, turn: Turn) -> None:
+        """Only a sum over enough parties of the roster may be opened, this node's own vector among them.
+
+        The own vector ties the sum to this run and round: without it, ciphertexts of earlier runs could be
+        opened once more under a new name.
+        """
+        submissions = ask.submissions
         terms = self.contract.privacy
         needed = max(terms.minimum_cohort, len(self.contract.parties) - terms.absent)
         strangers = submissions.keys() - self.contract.parties_by_name.keys()
-        if strangers or len(submissions) < needed or len(set(submissions.values())) < len(submissions):
+        own = self._rounds.recall(_collect_key(ask), turn.envelope.digest)
+        if (
+            strangers
+            or len(submissions) < needed
+            or len(set(submissions.values())) < len(submissions)
+            or own is None
+            or submissions.get(self._party.name) != own
+        ):
             raise _Refused(RefusalCode.COHORT)
 
-    def _reply(self, ask: Ask, payload: bytes, request_hash: str, *, seconds: float) -> Reply:
+    def _reply(self, ask: Ask, payload: bytes, request_hash: str) -> Reply:
         return Reply(
             party=self._party.name,
             role=self._party.role,
@@ -168,11 +178,14 @@ class Node:
             round=ask.round,
             request_hash=request_hash,
             payload=payload,
-            seconds=seconds,
         )
 
     def _refusal(self, ask: Ask, code: RefusalCode) -> Refusal:
         return Refusal(party=self._party.name, phase=ask.phase, round=ask.round, code=code)
+
+
+def _collect_key(ask: Ask) -> str:
+    return f"{ask.run}-{ask.round}-collect"
 
 
 def _submissions_hash(submissions: Mapping[str, bytes]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -69,6 +70,7 @@ class FileRounds:
     def __init__(self, folder: Path) -> None:
         """Creates the folder where it is missing, readable by its owner alone."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
         self._folder = folder
 
     def recall(self, key: str, question: str) -> bytes | None:
@@ -85,13 +87,16 @@ class FileRounds:
             )
         if asked != hashlib.sha256(question.encode()).digest():
             raise _asked_differently(key)
+        # A crash may have come between the file's name and its sync.
+        _sync_folder(self._folder)
         return answer
 
     def keep(self, key: str, question: str, answer: bytes) -> None:
         """See `Rounds.keep`."""
         content = hashlib.sha256(question.encode()).digest() + hashlib.sha256(answer).digest() + answer
-        draft = self._folder / f".{key}.{os.getpid()}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # Two processes that answer at once must not write into each other's draft.
+        descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=f".{key}.")
+        draft = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
@@ -102,11 +107,15 @@ class FileRounds:
             raise _asked_differently(key) from None
         finally:
             draft.unlink()
-        directory = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync_folder(self._folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _asked_differently(key: str) -> ProtocolError:

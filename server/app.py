@@ -86,7 +86,6 @@ def run_once(grid: Grid, config: ServerConfig) -> RunResult:
         status=RunStatus.FINISHED,
         values_per_party=result.values_per_party,
         bytes_per_party=result.bytes_per_party,
-        seconds=dict(result.seconds),
     )
     return result
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeGuard
 
 import numpy as np
@@ -39,21 +38,18 @@ class RunResult:
         openings: The opened sums, on the lattice.
         values_per_party: Numbers in one party's vectors over all rounds.
         bytes_per_party: Bytes of one party's sealed vectors over all rounds.
-        seconds: Compute time by kind: "collect" and "open" at the nodes (summed), "combine" at the server.
     """
 
     card: Card
     openings: tuple[npt.NDArray[np.int64], ...]
     values_per_party: int
     bytes_per_party: int
-    seconds: Mapping[str, float]
 
 
 @dataclass(slots=True)
 class _Tally:
     values: int = 0
     sent: int = 0
-    seconds: dict[str, float] = field(default_factory=lambda: {"collect": 0.0, "open": 0.0, "combine": 0.0})
 
 
 class Coordinator:
@@ -114,7 +110,6 @@ class Coordinator:
             openings=tuple(openings),
             values_per_party=self._tally.values,
             bytes_per_party=self._tally.sent,
-            seconds=self._tally.seconds,
         )
 
     def _ask(self, phase: Phase, turn: Turn | None, openings: Sequence[npt.NDArray[np.int64]]) -> Ask:
@@ -159,7 +154,6 @@ class Coordinator:
             answer = answers.get(address, Silence(reason="no answer"))
             if self._fits(answer, ask, party):
                 submissions[party] = answer.payload
-                self._tally.seconds["collect"] += answer.seconds
             else:
                 problems.append(_said(party, answer))
         self._require_parties(submissions.keys(), turn.envelope.request.name, problems)
@@ -183,7 +177,6 @@ class Coordinator:
             answer = answers.get(address, Silence(reason="no answer"))
             if self._fits(answer, ask, None):
                 partials[member] = answer.payload
-                self._tally.seconds["open"] += answer.seconds
             else:
                 problems.append(_said(f"committee member {member}", answer))
         if len(partials) < self._combiner.threshold:
@@ -191,10 +184,7 @@ class Coordinator:
                 f"{turn.envelope.request.name}: {len(partials)} of {self._combiner.threshold} needed partial "
                 f"openings arrived; the run ends here and what it opened stays spent{_listed(problems)}"
             )
-        started = time.perf_counter()
-        opening = self._combiner.open(submissions, partials, turn.envelope)
-        self._tally.seconds["combine"] += time.perf_counter() - started
-        return opening
+        return self._combiner.open(submissions, partials, turn.envelope)
 
     def _fits(self, answer: Reply | Refusal | Silence, ask: Ask, party: str | None) -> TypeGuard[Reply]:
         """Whether an answer belongs to what was asked."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -33,7 +33,6 @@ class RunRecord:
         reason: Why it failed; empty otherwise.
         values_per_party: Numbers that one party sent, sealed.
         bytes_per_party: Bytes of them.
-        seconds: Compute time by kind, as `server.coordinator.RunResult` has it.
     """
 
     run: str
@@ -43,7 +42,6 @@ class RunRecord:
     reason: str = ""
     values_per_party: int = 0
     bytes_per_party: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def write_record(record: RunRecord, folder: Path) -> None:

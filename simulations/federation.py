@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -51,7 +51,6 @@ class FederationResult:
         values_per_party: Numbers that one party sent.
         bytes_per_party: Bytes of them, sealed.
         seconds: Wall time.
-        seconds_split: Compute time by kind, summed over parties.
     """
 
     card: Card
@@ -62,7 +61,6 @@ class FederationResult:
     values_per_party: int
     bytes_per_party: int
     seconds: float
-    seconds_split: Mapping[str, float] = field(default_factory=dict)
 
 
 def train_federation(
@@ -130,7 +128,6 @@ def train_federation(
         values_per_party=result.values_per_party,
         bytes_per_party=result.bytes_per_party,
         seconds=time.perf_counter() - started,
-        seconds_split=result.seconds,
     )
 
 

@@ -151,12 +151,10 @@ def run_jobs(
             pool.shutdown()
             return tuple(future.result() for future in futures)
         except BaseException:
-            ours = set(multiprocessing.active_children()) - others
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in ours:
+            for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
-            for process in ours:
-                process.join()
+            # The pool's own thread collects its processes; whoever else joined them would race with it.
+            pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 

@@ -128,16 +128,17 @@ def _assumptions(run: Run, contract: Contract) -> Statement:
         "the other parties draw their shares honestly."
     )
     encryption = (
-        "Nothing less than a whole sum is opened: the holders of the key do not open single numbers, and "
-        f"Paillier encryption with {contract.encryption.key_bits} bits holds."
+        "Nothing less than a whole sum is opened: the operator invents no submissions, the holders of the "
+        "key do not open single numbers, and Paillier encryption with "
+        f"{contract.encryption.key_bits} bits holds."
         if run.encrypted
         else "Numbers of single parties stay hidden: this simulation added them in clear, on one machine, "
         "which stands for a deployment that encrypts them and opens the same integers."
     )
     rest = (
-        "Grids, settings and the rule that splits the rows were fixed without looking at the data. This "
-        "simulation draws its noise from a seed, so that it can be repeated; whoever knows the seed can take "
-        "the noise away. A deployment draws it from the operating system."
+        "Grids and settings were fixed without looking at the data; the split into training and test rows is "
+        "taken as given. This simulation draws its noise from a seed, so that it can be repeated; whoever "
+        "knows the seed can take the noise away. A deployment draws it from the operating system."
     )
     return Statement(heading="On these assumptions", text=f"{noise} {encryption} {rest}")
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from fedscore.contract.characteristics import Characteristic, Derived, InteractionSide, ValueType
+from fedscore.contract.characteristics import (
+    ALL_ROLES,
+    Characteristic,
+    Derived,
+    InteractionSide,
+    Role,
+    ValueType,
+)
 from fedscore.contract.common_rules import edge_problems, repeated
 from fedscore.contract.draft import Draft
 from fedscore.contract.findings import Path, Problem, closest, error
@@ -25,7 +32,33 @@ def interaction_problems(draft: Draft) -> Iterator[Problem]:
             yield error((*path, "second", "of"), f"{item.second.of} is crossed with itself: name another")
         elif pair in pairs:
             yield error(path, f"{item.first.of} and {item.second.of} are crossed twice: keep one of them")
+        elif item.first.of in known and item.second.of in known:
+            yield from _holder_problems(path, known[item.first.of], known[item.second.of], known)
         pairs.add(pair)
+
+
+def _holder_problems(
+    path: Path,
+    first: Characteristic | Derived,
+    second: Characteristic | Derived,
+    known: Mapping[str, Characteristic | Derived],
+) -> Iterator[Problem]:
+    if not _holders(first, known) & _holders(second, known):
+        yield error(
+            path,
+            f"no role holds both {first.name} and {second.name}: cross characteristics that one organisation "
+            "can have together",
+        )
+
+
+def _holders(
+    item: Characteristic | Derived, known: Mapping[str, Characteristic | Derived]
+) -> frozenset[Role]:
+    """The roles that hold an item; unknown inputs are another rule's problem."""
+    if isinstance(item, Characteristic):
+        return frozenset(item.roles)
+    inputs = [_holders(known[name], known) for name in item.of if name in known and name != item.name]
+    return frozenset(ALL_ROLES).intersection(*inputs)
 
 
 def _side_problems(

@@ -74,8 +74,12 @@ def cells_of(values: Values, contract: Contract, *, role: Role) -> _Cells:
             for code, cell in _special_cells(item, table):
                 result[values.numbers[item.name] == code, place] = cell
     for place, interaction in enumerate(contract.interactions, start=len(modelled)):
-        first = _side_cells(interaction.first, clean, values)
-        second = _side_cells(interaction.second, clean, values)
+        sides = (interaction.first, interaction.second)
+        if not all(role in contract.holders[side.of] for side in sides):
+            # Who holds a part of it only would otherwise be counted among those who hold it.
+            result[:, place] = contract.tables[place].size - 1
+            continue
+        first, second = (_side_cells(side, clean, values) for side in sides)
         result[:, place] = first * (interaction.second.value_cells + 1) + second
     return result
 

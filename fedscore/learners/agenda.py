@@ -84,7 +84,8 @@ class Agenda:
         if noisy and self.record.epsilon > contract.privacy.epsilon:
             raise BudgetExhausted(
                 f"the program costs epsilon {self.record.epsilon:.6f} at delta {contract.privacy.delta:g}; "
-                f"the contract allows {contract.privacy.epsilon:g}: nothing was sent; raise epsilon"
+                f"the contract allows {contract.privacy.epsilon:g}: nothing was sent; use an epsilon between "
+                "0.001 and 100, which the accounting can price closely"
             )
         self._openings: list[Opening] = []
         self._steps: Steps | None = None

@@ -9,7 +9,6 @@ Nothing that a record holds appears in an error: it may have been written by any
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -80,7 +79,6 @@ _REPLY_KEYS: Final = frozenset(
         "round",
         "request-hash",
         "payload",
-        "seconds",
     }
 )
 _REFUSAL_KEYS: Final = frozenset({"kind", "version", "party", "phase", "round", "code"})
@@ -164,7 +162,6 @@ def encode_answer(answer: Reply | Refusal) -> RecordDict:
             "round": answer.round,
             "request-hash": str(answer.request_hash),
             "payload": answer.payload,
-            "seconds": float(answer.seconds),
         },
     )
 
@@ -196,7 +193,6 @@ def decode_answer(records: RecordDict) -> Reply | Refusal:
             round=_value(fields, "round", int),
             request_hash=_value(fields, "request-hash", str),
             payload=_value(fields, "payload", bytes),
-            seconds=_value(fields, "seconds", float),
         )
     _check_answer(answer)
     return answer
@@ -242,7 +238,6 @@ def _check_answer(answer: Reply | Refusal) -> None:
         bool(answer.payload) == (answer.phase is not Phase.HELLO),
         "a hello has a payload, or another reply has none",
     )
-    _demand(math.isfinite(answer.seconds) and answer.seconds >= 0, "the time spent is no duration")
 
 
 def _check_round(number: int, phase: Phase) -> None:

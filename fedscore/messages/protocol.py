@@ -95,7 +95,6 @@ class Reply:
         round: Round of the ask.
         request_hash: Hash of the request that the node derived itself; empty for a hello.
         payload: The sealed vector, or the partial opening; empty for a hello.
-        seconds: Time that the node spent on the answer, transport apart.
     """
 
     party: str
@@ -107,7 +106,6 @@ class Reply:
     round: int
     request_hash: str
     payload: bytes
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ class Contributions(Protocol):
 
         Args:
             scale: Lattice steps per unit.
-            limit_squared: Largest squared L2 norm of one record, in lattice steps squared; below 2**62.
+            limit_squared: Largest squared L2 norm of one record, in lattice steps squared.
             dimension: Length of the sum.
         """
         ...

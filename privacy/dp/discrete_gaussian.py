@@ -7,8 +7,7 @@ Formal guarantees:
     `bounded_discrete_gaussian` returns that law conditioned on |n| <= `noise_bound(variance)`, at a
     distance in total variation of at most `tail_probability(variance)` per draw.
 
-Sharp edge: the time that a rejection sampler takes depends on what it draws; a node answers after a fixed
-delay instead of as soon as it can.
+Sharp edge: the time that a rejection sampler takes depends on what it draws; whoever measures it sees that.
 
 The algorithms work on whole arrays: every trial that a scalar sampler would repeat in a loop is repeated here
 for the entries that still need it.

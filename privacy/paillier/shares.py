@@ -12,13 +12,36 @@ from fedscore.errors import KeyRefused
 from privacy.paillier.hexjson import read_numbers, write_numbers
 from privacy.paillier.keys import MINIMUM_BITS, PublicKey
 
-__all__ = ["MAXIMUM_MEMBERS", "KeyShare", "require_committee"]
+__all__ = ["MAXIMUM_MEMBERS", "KeyShare", "require_committee", "require_one_cohort"]
 
 MAXIMUM_MEMBERS = 32
 """The largest committee: exponents grow with the logarithm of members!."""
 
 _KIND = "fedscore-paillier-key-share-1"
 _NUMBERS = ("n", "index", "members", "threshold", "value", "verification_base", "verification_key")
+
+
+def require_one_cohort(*, members: int, threshold: int, colluding_members: int) -> None:
+    """Refuse a committee that could open two cohorts of one round, where more than one is admissible.
+
+    Where parties may be absent, the server and its colluders could open the sum with and without one party
+    in one round, if two sets of t members had no honest member in common. Any two have one if 2t > N + c.
+
+    Args:
+        members: Number of members N.
+        threshold: Number of members t who open together.
+        colluding_members: Number c of members who may collude with the server.
+
+    Raises:
+        KeyRefused: 2t <= N + c.
+    """
+    if 2 * threshold <= members + colluding_members:
+        needed = (members + colluding_members) // 2 + 1
+        raise KeyRefused(
+            f"a committee in which {threshold} of {members} open is refused where parties may be absent: two "
+            f"halves of it could open two cohorts of one round; deal a key with a threshold of {needed} or "
+            "more, or allow no absences"
+        )
 
 
 def require_committee(*, members: int, threshold: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedscore.contract import ALL_ROLES, CellKind, Contract, Role, Table
+from fedscore.errors import DataError
 from fedscore.sums import NOT_COUNTED
 
 __all__ = ["Axes"]
@@ -77,7 +78,15 @@ class Axes:
 
         Nothing is lost by that: who holds which characteristics is public, and it leaves the sums with
         the sensitivity of one role's tables instead of all.
+
+        Raises:
+            DataError: A cell lies outside its table: the rows were binned by another contract.
         """
+        outside = int(np.count_nonzero((cells >= self.sizes).any(axis=1)))
+        if outside:
+            raise DataError(
+                f"{outside} rows have cells that their tables do not have: bin them by this contract"
+            )
         numbered = cells + self.offsets
         return np.where(numbered == self.absent_cells, NOT_COUNTED, numbered)
 

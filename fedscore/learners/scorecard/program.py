@@ -131,7 +131,8 @@ class Scorecard:
             released = yield Residuals(axes, evidence.bin_of_cell, log_odds, intercept)
             shift, moves = refinement.step(released.values, released.deviation)
             intercept = float(settled(np.array([intercept + shift]))[0])
-            log_odds = settled(log_odds + moves)
+            limit = settings.largest_log_odds
+            log_odds = settled(np.clip(log_odds + moves, -limit, limit))
         return self._card(settled(make_monotone(axes, log_odds, evidence)), intercept, evidence)
 
     def _card(self, log_odds: npt.NDArray[np.float64], intercept: float, evidence: Evidence) -> Card:

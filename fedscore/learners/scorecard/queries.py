@@ -154,8 +154,8 @@ class Residuals(Query):
 
     def contributions(self, rows: Rows) -> CellContributions:
         """The residual of each record, once per table."""
-        log_odds = self.axes.score(self.cell_log_odds, rows.cells, intercept=self.intercept)
         cells = self.axes.counted(rows.cells)
+        log_odds = self.axes.score(self.cell_log_odds, rows.cells, intercept=self.intercept)
         return CellContributions(
             cells=np.where(cells == NOT_COUNTED, NOT_COUNTED, self.bin_of_cell[cells]),
             values=rows.outcome - probability(log_odds),

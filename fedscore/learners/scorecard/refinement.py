@@ -16,6 +16,9 @@ from fedscore.sums import NOT_COUNTED
 
 __all__ = ["Refinement"]
 
+LARGEST_MOVE = 1.0
+"""No cell moves by more log-odds than this in one round, whatever the noise says."""
+
 
 class Refinement:
     """Turns residual histograms into a shift of the intercept and a move of every cell.
@@ -65,6 +68,7 @@ class Refinement:
         shares = curvature / np.bincount(self._table_of_bin, curvature)[self._table_of_bin]
         own = moving - shares * np.bincount(self._table_of_bin, moving)[self._table_of_bin]
         moves = self._step * own / (self._curvature + self._damping * deviation + 1.0)
+        moves = np.clip(moves, -LARGEST_MOVE, LARGEST_MOVE)
         return intercept, moves[self._bin_of_cell] + offsets
 
 

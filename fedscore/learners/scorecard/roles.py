@@ -70,7 +70,7 @@ class RoleOffsets:
 
 def _shift(population: Population, excess: Measured) -> float:
     """Log-odds of the counted bad rate against those of the expected one."""
-    rate = population.bad_rate
+    rate = min(max(population.bad_rate, 1e-9), 1.0 - 1e-9)
     expected = rate - excess.value / population.records
     expected = min(max(expected, LEAST_SHARE * rate), 1.0 - LEAST_SHARE * (1.0 - rate))
     return float(np.log(rate / (1.0 - rate)) - np.log(expected / (1.0 - expected)))

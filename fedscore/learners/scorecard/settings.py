@@ -23,6 +23,7 @@ class Settings:
         smooth_variance: Prior variance of a bin's log-odds around the line through its characteristic.
         plain_variance: Prior variance of the log-odds of a cell that has no neighbours.
         largest_evidence: Weights of evidence are clipped to ± this.
+        largest_log_odds: A cell adds at most ± this to the log-odds of the card.
         smallest_spread: A characteristic is standardised by at least this standard deviation.
         largest_score: Standardised columns are clipped to ± this.
         covariance_radius: Rows are clipped to this norm before their outer product.
@@ -43,6 +44,7 @@ class Settings:
     smooth_variance: float = 0.1
     plain_variance: float = 0.5
     largest_evidence: float = 3.0
+    largest_log_odds: float = 4.0
     smallest_spread: float = 0.05
     largest_score: float = 4.0
     covariance_radius: Fraction = Fraction(3, 2)

@@ -48,7 +48,6 @@ class Echo:
             round=ask.round,
             request_hash=ask.request_hash,
             payload=b"" if ask.phase is Phase.HELLO else self.payload,
-            seconds=0.0,
         )
 
 

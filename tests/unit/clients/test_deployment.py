@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +19,8 @@ from fedscore.errors import DataError, KeyRefused, NodeConfigError
 from fedscore.messages import Ask, Phase, Reply
 from privacy.paillier.ceremony import Ceremony, unsafe_deal_from_primes
 from simulations.synthetic import make_consortium, write
+
+VECTORS = Path(__file__).parents[2] / "vectors"
 
 ROSTER = """
 [[parties]]
@@ -101,6 +104,28 @@ def test_a_share_of_another_key_is_refused(folder: Path, other_ceremony: Ceremon
     (folder / "key_share.json").write_text(other_ceremony.shares[0].to_json())
     with pytest.raises((NodeConfigError, KeyRefused)):
         node_of(load_node_config(folder / "node.toml"))
+
+
+@pytest.mark.parametrize(
+    ("members", "threshold", "fits"), [(4, 2, False), (4, 3, True), (3, 2, False), (1, 1, True)]
+)
+def test_absences_need_a_committee_that_cannot_open_two_cohorts(
+    folder: Path,
+    other_ceremony: Ceremony,
+    members: int,
+    threshold: int,
+    fits: bool,  # noqa: FBT001 - a case of a table
+) -> None:
+    prime = json.loads((VECTORS / "paillier_safe_primes.json").read_text())["1024"]
+    keys = unsafe_deal_from_primes(int(prime[0], 16), int(prime[1], 16), members=members, threshold=threshold)
+    assert keys.public_key != other_ceremony.public_key
+    (folder / "key_share.json").write_text(keys.shares[0].to_json())
+    change(folder / "contract.toml", "[privacy]", '[privacy]\nabsent = 1\nnoise = "local"')
+    if fits:
+        assert node_of(load_node_config(folder / "node.toml")).committee_member == 1
+    else:
+        with pytest.raises(KeyRefused, match="could open two cohorts of one round"):
+            node_of(load_node_config(folder / "node.toml"))
 
 
 def test_a_damaged_key_is_refused(folder: Path) -> None:

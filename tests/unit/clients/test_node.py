@@ -137,17 +137,21 @@ def test_a_round_out_of_its_order_is_refused(tiny_contract: Contract, make_rows:
     assert refused(node_for(tiny_contract, make_rows(5, 1)).answer(ask)) is RefusalCode.ROUND
 
 
-def submissions_for(contract: Contract, make_rows: MakeRows) -> dict[str, bytes]:
-    ask = ask_for(contract, Phase.COLLECT)
-    return {
+def submissions_for(
+    contract: Contract, make_rows: MakeRows, member: Node | None = None, run: str = RUN
+) -> dict[str, bytes]:
+    """What all parties sent; the first party's is that of `member`, if there is one."""
+    ask = ask_for(contract, Phase.COLLECT, run=run)
+    sent = {
         party.name: payload(node_for(contract, make_rows(40, seed), party.name).answer(ask))
         for seed, party in enumerate(contract.parties)
     }
+    return sent if member is None else {**sent, "north": payload(member.answer(ask))}
 
 
 def test_only_the_whole_cohort_is_opened(tiny_contract: Contract, make_rows: MakeRows) -> None:
     node = node_for(tiny_contract, make_rows(50, 1))
-    everyone = submissions_for(tiny_contract, make_rows)
+    everyone = submissions_for(tiny_contract, make_rows, node)
     for cohort in (
         {"south": everyone["south"]},
         {name: everyone[name] for name in ("north", "south")},
@@ -163,8 +167,8 @@ def test_only_the_whole_cohort_is_opened(tiny_contract: Contract, make_rows: Mak
 
 def test_a_second_cohort_of_a_released_round_is_refused(tiny_contract: Contract, make_rows: MakeRows) -> None:
     node = node_for(tiny_contract, make_rows(50, 1))
-    first = submissions_for(tiny_contract, make_rows)
-    second = submissions_for(tiny_contract, make_rows)
+    first = submissions_for(tiny_contract, make_rows, node)
+    second = submissions_for(tiny_contract, make_rows, node)
     ask = ask_for(tiny_contract, Phase.OPEN, submissions=first)
     released = payload(node.answer(ask))
     assert payload(node.answer(ask)) == released  # after a lost reply: the same again
@@ -179,10 +183,25 @@ def test_who_holds_no_share_opens_nothing(tiny_contract: Contract, make_rows: Ma
 
 
 def test_a_malformed_submission_is_refused(tiny_contract: Contract, make_rows: MakeRows) -> None:
-    everyone = submissions_for(tiny_contract, make_rows)
+    node = node_for(tiny_contract, make_rows(5, 1))
+    everyone = submissions_for(tiny_contract, make_rows, node)
     everyone["south"] = everyone["south"][:-1]
     ask = ask_for(tiny_contract, Phase.OPEN, submissions=everyone)
-    assert refused(node_for(tiny_contract, make_rows(5, 1)).answer(ask)) is RefusalCode.CIPHERTEXT
+    assert refused(node.answer(ask)) is RefusalCode.CIPHERTEXT
+
+
+def test_old_vectors_are_not_opened_again_under_another_run(
+    tiny_contract: Contract, make_rows: MakeRows
+) -> None:
+    """A member opens only what its own vector of this run and round is part of."""
+    node = node_for(tiny_contract, make_rows(50, 1))
+    old = submissions_for(tiny_contract, make_rows, node)
+    other = "cd" * 16
+    replayed = ask_for(tiny_contract, Phase.OPEN, submissions=old, run=other)
+    assert refused(node.answer(replayed)) is RefusalCode.COHORT  # it sent nothing in that run
+    payload(node.answer(ask_for(tiny_contract, Phase.COLLECT, run=other)))
+    assert refused(node.answer(replayed)) is RefusalCode.COHORT  # it sent something else
+    assert payload(node.answer(ask_for(tiny_contract, Phase.OPEN, submissions=old)))
 
 
 def test_whatever_the_data_cause_leaves_as_one_code_without_text(

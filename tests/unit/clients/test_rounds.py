@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,26 @@ def test_what_others_may_read_is_nothing(tmp_path: Path) -> None:
     FileRounds(tmp_path / "rounds").keep("run-0-open", "question", b"answer")
     assert (tmp_path / "rounds").stat().st_mode & 0o077 == 0
     assert (tmp_path / "rounds" / "run-0-open").stat().st_mode & 0o077 == 0
+
+
+def test_of_two_who_answer_at_once_one_is_refused_and_the_other_is_kept(tmp_path: Path) -> None:
+    """Threads have one process id, as containers that share a folder may have."""
+    rounds = FileRounds(tmp_path)
+    for number in range(60):
+        key, barrier = f"run-{number}-collect", threading.Barrier(2)
+
+        def answer(content: bytes, key: str = key, barrier: threading.Barrier = barrier) -> bytes | None:
+            barrier.wait()
+            try:
+                rounds.keep(key, "question", content)
+            except ProtocolError:
+                return None
+            return content
+
+        with ThreadPoolExecutor(2) as pool:
+            sent = [one for one in pool.map(answer, [b"one" * 9999, b"two" * 9999]) if one is not None]
+        assert sent == [rounds.recall(key, "question")]
+    assert not list(tmp_path.glob(".*")), "a draft was left behind"
 
 
 WRITER = """

@@ -522,3 +522,15 @@ def test_tables_of_the_wrong_shape_are_told_and_break_nothing(text: str) -> None
     assert all(finding.level is FindingLevel.ERROR for finding in check(text))
     with pytest.raises(ContractError):
         parse_contract(text)
+
+
+def test_an_interaction_that_no_role_holds_is_refused(tiny_text: str) -> None:
+    mixed = tiny_text.replace(
+        'second = { of = "late_payments", edges = [0.5] }', 'second = { of = "segment", levels = ["card"] }'
+    )
+    assert mixed != tiny_text
+    assert not [one for one in check(mixed) if one.level is FindingLevel.ERROR]
+    apart = mixed.replace('name = "utilisation"', 'name = "utilisation"\nroles = ["collector"]')
+    (finding,) = [one for one in check(apart) if one.level is FindingLevel.ERROR]
+    assert "no role holds both utilisation and segment" in finding.message
+    assert finding.line == apart[: apart.index("[[interactions]]")].count("\n") + 1

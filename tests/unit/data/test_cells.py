@@ -134,10 +134,10 @@ def test_an_interaction_has_its_own_coarse_grid(
     assert labels(limit=limit, product=product)[f"limit {CROSSED} product"] == label
 
 
-def test_a_side_that_is_not_held_is_other(labels: Labels) -> None:
+def test_who_holds_one_side_alone_is_in_the_cell_of_those_who_hold_nothing(labels: Labels) -> None:
     name = f"orders {CROSSED} utilisation"
     assert labels(orders=3, balance=5, limit=50)[name] == f"2 \N{EN DASH} 4 {CROSSED} < 0.4"
-    assert labels(Role.COLLECTOR, balance=5, limit=50)[name] == f"other {CROSSED} < 0.4"
+    assert labels(Role.COLLECTOR, balance=5, limit=50)[name] == f"other {CROSSED} other"
     assert labels(Role.COLLECTOR, balance=NAN)[name] == f"other {CROSSED} other"
 
 

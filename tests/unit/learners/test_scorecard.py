@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fedscore.contract import Contract, Direction, Role
 from fedscore.data import Rows
+from fedscore.errors import DataError
 from fedscore.learners.scorecard.axes import Axes
 from fedscore.learners.scorecard.evidence import weigh
 from fedscore.learners.scorecard.program import Scorecard
@@ -18,7 +19,7 @@ from fedscore.learners.scorecard.queries import Covariance, Gradient, Histogram,
 from fedscore.learners.scorecard.settings import Settings
 from fedscore.metrics import auc
 from fedscore.sums import Query
-from simulations.federation import train_alone
+from simulations.federation import train_alone, train_federation
 
 
 def one_of_each(contract: Contract, seed: int) -> dict[str, Query]:
@@ -139,6 +140,33 @@ def test_a_record_is_counted_only_where_its_role_holds_something(tiny_contract: 
     assert Axes.of(split).tables_of_a_record == 2
     plan = {planned.name: planned for planned in Scorecard(split).plan}
     assert plan["histogram"].sensitivity_squared == plan["residuals 1"].sensitivity_squared == 2
+
+
+def test_cells_that_a_table_does_not_have_are_refused(tiny_contract: Contract) -> None:
+    """Two cells of a row must never fall on one coordinate: that would add up beyond the bound."""
+    axes = Axes.of(tiny_contract)
+    beyond = np.array([[table.size for table in tiny_contract.tables]], dtype=np.int32)
+    rows = Rows(cells=beyond, outcome=np.ones(1, np.int8), ids=np.array(["x"], dtype=object))
+    for query in one_of_each(tiny_contract, 1).values():
+        if isinstance(query, Histogram | Residuals):
+            with pytest.raises(DataError, match="cells that their tables do not have"):
+                query.contributions(rows)
+    assert axes.counted(beyond - 1).max() < axes.cells
+
+
+@pytest.mark.parametrize("records", [20, 300])
+@pytest.mark.parametrize("epsilon", [0.01, 1.0])
+def test_whatever_the_noise_says_points_stay_within_reason(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows], records: int, epsilon: float
+) -> None:
+    contract = tiny_contract.with_privacy(epsilon=epsilon)
+    for seed in range(5):
+        rows = {
+            party.name: make_rows(records, seed + number) for number, party in enumerate(contract.parties)
+        }
+        card = train_federation(contract, rows, seed=seed).card
+        for table in card.tables:
+            assert np.all(np.abs(table.points_of_cells()) <= 4.0 * card.scale.factor + 0.01)
 
 
 def test_roles_are_told_apart_by_what_they_do_not_hold(

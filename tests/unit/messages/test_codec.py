@@ -54,7 +54,6 @@ REPLY = Reply(
     round=2,
     request_hash="cd" * 32,
     payload=b"\x00sealed",
-    seconds=0.25,
 )
 REFUSAL = Refusal(party="shop-a", phase=Phase.OPEN, round=2, code=RefusalCode.COHORT)
 
@@ -104,7 +103,6 @@ def answers(draw: st.DrawFn) -> Reply | Refusal:
         round=number,
         request_hash="" if phase is Phase.HELLO else draw(hexadecimal(64)),
         payload=b"" if phase is Phase.HELLO else draw(st.binary(min_size=1, max_size=50)),
-        seconds=draw(st.floats(0, 1e6)),
     )
 
 
@@ -216,7 +214,7 @@ BAD_ANSWERS = {
     "the other side's kind": {"kind": "ask"},
     "another kind's fields": {"kind": "refusal"},
     "one field too many": {"text": MARKER},
-    "one field too few": {"seconds": ...},
+    "one field too few": {"role": ...},
     "no party": {"party": ""},
     "a party that is no text": {"party": b"shop-a"},
     "a role with a control character": {"role": "\x1b[2J"},
@@ -229,10 +227,6 @@ BAD_ANSWERS = {
     "no payload": {"payload": b""},
     "a payload as text": {"payload": MARKER},
     "a round that is too large": {"round": MAXIMUM_ROUND + 1},
-    "a negative duration": {"seconds": -0.5},
-    "no number as duration": {"seconds": float("nan")},
-    "an endless duration": {"seconds": float("inf")},
-    "a duration as an integer": {"seconds": 1},
     "a hash of another length": {"request-hash": HASH[:-2]},
 }
 

@@ -36,7 +36,6 @@ def answer_of(party: str, ask: Ask) -> Reply:
         round=ask.round,
         request_hash=ask.request_hash,
         payload=b"" if ask.phase is Phase.HELLO else b"sealed by " + party.encode(),
-        seconds=0.0,
     )
 
 
