@@ -79,6 +79,12 @@ def _start(
     key: Annotated[
         Path, typer.Option(help="This node's private key, whose public part is registered.", exists=True)
     ],
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            help="Where its own processes meet; for several nodes on one machine.", metavar="HOST:PORT"
+        ),
+    ] = None,
 ) -> None:
     """Take part: connect to the operator's SuperLink and answer until stopped.
 
@@ -90,7 +96,9 @@ def _start(
 
     config = load_node_config(file)
     node_of(config)
-    command = supernode_command(file, superlink=superlink, authority=authority.absolute(), key=key.absolute())
+    command = supernode_command(
+        file, superlink=superlink, authority=authority.absolute(), key=key.absolute(), listen=listen
+    )
     config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.execve(command[0], command, environment(home=config.state / "flower"))  # noqa: S606 - a fixed program
 
