@@ -13,7 +13,7 @@ import numpy as np
 
 from fedscore.card import Card
 from fedscore.contract import Contract, NoiseMode, Party, Role, load_contract
-from fedscore.data import Rows, is_test, rows_from_table, training_rows
+from fedscore.data import Rows, rows_from_table, test_rows, training_rows
 from fedscore.metrics import auc
 from privacy.paillier.ceremony import deal
 from server.coordinator import Observer
@@ -122,7 +122,7 @@ def _dealt(consortium: SyntheticConsortium, contract: Contract) -> Dealt:
             party.rows(horizon_days=contract.outcome.horizon_days), contract, role=party.role
         )
         training[party.name] = training_rows(rows, contract)
-        test[party.name] = rows.select(is_test(rows.persons, contract.split))
+        test[party.name] = test_rows(rows, contract)
     return Dealt(training=training, test=test)
 
 
