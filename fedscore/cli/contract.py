@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fedscore.contract import FindingLevel, check, parse_contract
+from fedscore.contract import Contract, FindingLevel, check, parse_contract
 from fedscore.errors import ContractError
 
 __all__ = ["register"]
@@ -35,28 +36,60 @@ def _check(
     """Explain every mistake of a contract with its line. Fails if there is an error."""
     findings = check(text := _text(file))
     errors = sum(finding.level is FindingLevel.ERROR for finding in findings)
-    digest = None if errors else parse_contract(text, source=str(file)).hash()
+    contract = None if errors else parse_contract(text, source=str(file))
+    price = _price(contract) if contract is not None and contract.parties else None
     if as_json:
         told = [
             {"line": one.line, "level": one.level, "where": one.where, "message": one.message}
             for one in findings
         ]
-        typer.echo(
-            json.dumps({"file": str(file), "valid": not errors, "hash": digest, "findings": told}, indent=2)
-        )
+        document = {
+            "file": str(file),
+            "valid": not errors,
+            "hash": contract.hash() if contract is not None else None,
+            "run": price,
+            "findings": told,
+        }
+        typer.echo(json.dumps(document, indent=2))
     else:
         for finding in findings:
             place = f"{file}:{finding.line}" if finding.line is not None else str(file)
             typer.echo(f"{place}: {finding.level}: {finding.where}: {finding.message}")
-        typer.echo(_verdict(file, errors, digest))
+        typer.echo(_verdict(file, errors, contract))
+        if price is not None:
+            typer.echo(
+                f"a run: {price['sums']} private sums, epsilon {price['epsilon']} for a record and "
+                f"{price['epsilon_person']} for a person, at delta {price['delta']}"
+            )
     if errors:
         raise typer.Exit(1)
 
 
-def _verdict(file: Path, errors: int, digest: str | None) -> str:
-    if errors:
+def _price(contract: Contract) -> dict[str, float | int | None]:
+    """What a run under the contract costs. Without a roster it is not known how the noise is shared.
+
+    Raises:
+        FedscoreError: No run is possible under the contract: its values would not fit, or it has no price.
+    """
+    from fedscore.learners.agenda import Agenda  # noqa: PLC0415 - other commands do not pay for it
+
+    agenda = Agenda(contract, run="0" * 32)
+    bounded = [
+        round(guarantee.epsilon, 4) if math.isfinite(guarantee.epsilon) else None
+        for guarantee in (agenda.record, agenda.person)
+    ]
+    return {
+        "sums": agenda.rounds,
+        "epsilon": bounded[0],
+        "epsilon_person": bounded[1],
+        "delta": contract.privacy.delta,
+    }
+
+
+def _verdict(file: Path, errors: int, contract: Contract | None) -> str:
+    if contract is None:
         return f"{file}: {errors} {'error' if errors == 1 else 'errors'}"
-    return f"{file}: no errors; hash {digest}"
+    return f"{file}: no errors; hash {contract.hash()}"
 
 
 def _text(file: Path) -> str:

@@ -56,3 +56,25 @@ def test_a_file_that_cannot_be_read_is_one_message(tmp_path: Path) -> None:
     odd = CliRunner().invoke(app, ["contract", "check", str(tmp_path / "x.toml")])
     assert odd.exit_code == 1
     assert "not UTF-8" in odd.stderr
+
+
+def test_with_a_roster_the_price_of_a_run_is_told() -> None:
+    consortium = CONTRACTS / "consortium.toml"
+    told = CliRunner().invoke(app, ["contract", "check", str(consortium)])
+    assert "a run: 9 private sums, epsilon 0.99" in told.stdout or "epsilon 1.0 for a record" in told.stdout
+    price = json.loads(CliRunner().invoke(app, ["contract", "check", str(consortium), "--json"]).stdout)[
+        "run"
+    ]
+    assert 0.99 < price["epsilon"] <= 1.0 < price["epsilon_person"]
+    without = CliRunner().invoke(app, ["contract", "check", str(CONTRACTS / "taiwan.toml"), "--json"])
+    assert json.loads(without.stdout)["run"] is None
+
+
+def test_a_contract_under_which_no_run_is_possible_is_refused(tmp_path: Path) -> None:
+    text = (CONTRACTS / "consortium.toml").read_text()
+    huge = text.replace("row_cap = 40_000", "row_cap = 1_000_000_000")
+    assert huge != text
+    (tmp_path / "huge.toml").write_text(huge)
+    refused = CliRunner().invoke(app, ["contract", "check", str(tmp_path / "huge.toml")])
+    assert refused.exit_code == 1
+    assert "63 bits at most" in refused.stderr
