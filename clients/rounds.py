@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fedscore.errors import ProtocolError
+from fedscore.files import sync_folder
 
 __all__ = ["FileRounds", "MemoryRounds", "Rounds"]
 
@@ -70,7 +71,7 @@ class FileRounds:
     def __init__(self, folder: Path) -> None:
         """Creates the folder where it is missing, readable by its owner alone."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
         self._folder = folder
 
     def recall(self, key: str, question: str) -> bytes | None:
@@ -88,7 +89,7 @@ class FileRounds:
         if asked != hashlib.sha256(question.encode()).digest():
             raise _asked_differently(key)
         # A crash may have come between the file's name and its sync.
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         return answer
 
     def keep(self, key: str, question: str, answer: bytes) -> None:
@@ -107,15 +108,7 @@ class FileRounds:
             raise _asked_differently(key) from None
         finally:
             draft.unlink()
-        _sync_folder(self._folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(self._folder)
 
 
 def _asked_differently(key: str) -> ProtocolError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fedscore.errors import KeyRefused, NodeConfigError
+from fedscore.files import write_new
 
 __all__ = ["register"]
 
@@ -58,9 +58,9 @@ def _ceremony(
     }
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     for share in keys.shares:
-        _write(out / f"key_share_{share.index}.json", share.to_json(), mode=0o600)
-    _write(out / PUBLIC_KEY, keys.public_key.to_json(), mode=0o644)
-    _write(out / RECORD, json.dumps(record, indent=2) + "\n", mode=0o644)
+        write_new(out / f"key_share_{share.index}.json", share.to_json().encode(), mode=0o600)
+    write_new(out / PUBLIC_KEY, keys.public_key.to_json().encode(), mode=0o644)
+    write_new(out / RECORD, (json.dumps(record, indent=2) + "\n").encode(), mode=0o644)
     if as_json:
         typer.echo(json.dumps(record, indent=2))
         return
@@ -86,11 +86,3 @@ def _show(
         typer.echo(json.dumps({"key_id": key.key_id, "bits": key.bits}, indent=2))
     else:
         typer.echo(f"key {key.key_id}, {key.bits} bits")
-
-
-def _write(path: Path, text: str, *, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fedscore.errors import NodeConfigError
+from fedscore.files import write_new
 
 __all__ = ["register"]
 
@@ -102,11 +103,10 @@ def _register(
 
 def _run(file: _Config) -> None:
     """Train one card with the nodes that are connected; card.json and run.json go to the state folder."""
-    import server  # noqa: PLC0415 - other commands do not pay for it
-    from fedscore.messages.programs import run_command  # noqa: PLC0415
+    from fedscore.messages.programs import run_command  # noqa: PLC0415 - other commands do not pay for it
+    from server import BUNDLE  # noqa: PLC0415
 
-    bundle = Path(server.__file__).parent / "bundle"
-    _become(file, run_command(bundle, file, connection=_CONNECTION))
+    _become(file, run_command(BUNDLE, file, connection=_CONNECTION))
 
 
 def _become(file: Path, command: list[str]) -> NoReturn:
@@ -123,9 +123,7 @@ def _become(file: Path, command: list[str]) -> NoReturn:
 def _secret(path: Path) -> Path:
     """What the executor shows to the SuperLink: made once, readable by its owner alone."""
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_hex(32).encode())
+        write_new(path, secrets.token_hex(32).encode(), mode=0o600)
     return path
 
 

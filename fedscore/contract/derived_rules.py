@@ -17,18 +17,17 @@ _WITH_THRESHOLD = frozenset({Formula.COUNT_ABOVE, Formula.MONTHS_SINCE})
 def derived_problems(draft: Draft) -> Iterator[Problem]:
     """Problems of derived characteristics; an input must be a characteristic or derived further up."""
     seen = {item.name for item in draft.characteristics.values()}
-    roles = {item.name: frozenset(item.roles) for item in draft.characteristics.values()}
+    held = draft.holders()
     used = draft.used_names()
     for index, item in draft.derived.items():
         path = ("derived", index)
         yield from _reference_problems(path, item, seen, draft)
+        inputs = [held[name] for name in item.of if name in seen]
         yield from name_problems(path, item.name, seen)
         yield from subject_problems(path, (item.name,), item)
         yield from number_grid_problems(path, item.edges, item)
         yield from _formula_problems(path, item, draft)
-        inputs = [roles[name] for name in item.of if name in roles]
-        roles[item.name] = frozenset[Role].intersection(*inputs) if inputs else frozenset(Role)
-        if inputs and all(inputs) and not roles[item.name]:
+        if inputs and all(inputs) and not frozenset[Role].intersection(*inputs):
             yield error((*path, "of"), "no role holds all of these, so nobody could compute it: name others")
         if item.input_only and item.name not in used and not draft.unreadable:
             yield warning((*path, "input_only"), f"nothing uses {item.name}: take it out")

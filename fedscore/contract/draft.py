@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fedscore.contract.characteristics import Characteristic, Derived, Interaction
+from fedscore.contract.characteristics import Characteristic, Derived, Interaction, Role
 from fedscore.contract.terms import Outcome, Party, PrivacyTerms, RowRules
 
 __all__ = ["Draft"]
@@ -42,6 +42,14 @@ class Draft:
         """Characteristics and derived ones by name; of two with the same name, the upper."""
         items: tuple[Characteristic | Derived, ...] = (*self.characteristics.values(), *self.derived.values())
         return {item.name: item for item in reversed(items)}
+
+    def holders(self) -> Mapping[str, frozenset[Role]]:
+        """The roles that hold each name; of a derived one those that hold every input further up."""
+        held = {item.name: frozenset(item.roles) for item in self.characteristics.values()}
+        for item in self.derived.values():
+            inputs = [held[name] for name in item.of if name in held]
+            held[item.name] = frozenset(Role).intersection(*inputs)
+        return held
 
     def used_names(self) -> frozenset[str]:
         """Names that some formula or interaction refers to."""

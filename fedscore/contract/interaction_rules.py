@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from fedscore.contract.characteristics import (
-    ALL_ROLES,
-    Characteristic,
-    Derived,
-    InteractionSide,
-    Role,
-    ValueType,
-)
+from fedscore.contract.characteristics import Characteristic, Derived, InteractionSide, ValueType
 from fedscore.contract.common_rules import edge_problems, repeated
 from fedscore.contract.draft import Draft
 from fedscore.contract.findings import Path, Problem, closest, error
@@ -21,7 +14,7 @@ __all__ = ["interaction_problems"]
 
 def interaction_problems(draft: Draft) -> Iterator[Problem]:
     """Problems of interactions: sides that exist, coarse grids that fit their kind, pairs named once."""
-    known = draft.by_name()
+    known, held = draft.by_name(), draft.holders()
     pairs: set[frozenset[str]] = set()
     for index, item in draft.interactions.items():
         path = ("interactions", index)
@@ -32,33 +25,13 @@ def interaction_problems(draft: Draft) -> Iterator[Problem]:
             yield error((*path, "second", "of"), f"{item.second.of} is crossed with itself: name another")
         elif pair in pairs:
             yield error(path, f"{item.first.of} and {item.second.of} are crossed twice: keep one of them")
-        elif item.first.of in known and item.second.of in known:
-            yield from _holder_problems(path, known[item.first.of], known[item.second.of], known)
+        elif pair <= held.keys() and not held[item.first.of] & held[item.second.of]:
+            yield error(
+                path,
+                f"no role holds both {item.first.of} and {item.second.of}: cross characteristics that one "
+                "organisation can have together",
+            )
         pairs.add(pair)
-
-
-def _holder_problems(
-    path: Path,
-    first: Characteristic | Derived,
-    second: Characteristic | Derived,
-    known: Mapping[str, Characteristic | Derived],
-) -> Iterator[Problem]:
-    if not _holders(first, known) & _holders(second, known):
-        yield error(
-            path,
-            f"no role holds both {first.name} and {second.name}: cross characteristics that one organisation "
-            "can have together",
-        )
-
-
-def _holders(
-    item: Characteristic | Derived, known: Mapping[str, Characteristic | Derived]
-) -> frozenset[Role]:
-    """The roles that hold an item; unknown inputs are another rule's problem."""
-    if isinstance(item, Characteristic):
-        return frozenset(item.roles)
-    inputs = [_holders(known[name], known) for name in item.of if name in known and name != item.name]
-    return frozenset(ALL_ROLES).intersection(*inputs)
 
 
 def _side_problems(

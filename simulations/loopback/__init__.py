@@ -5,6 +5,6 @@ two apps as a deployment. Everything listens on the loopback interface, in ports
 stopped at the end, whatever happens.
 """
 
-from simulations.loopback.run import BUNDLE, LoopbackResult, run_loopback
+from simulations.loopback.run import LoopbackResult, run_loopback
 
-__all__ = ["BUNDLE", "LoopbackResult", "run_loopback"]
+__all__ = ["LoopbackResult", "run_loopback"]

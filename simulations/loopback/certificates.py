@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import os
 from pathlib import Path
 
 from cryptography import x509
@@ -12,6 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
+
+from fedscore.files import write_new
 
 __all__ = ["write_node_key", "write_private", "write_tls"]
 
@@ -71,9 +72,7 @@ def write_node_key(folder: Path) -> tuple[Path, Path]:
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that its owner alone can read, from its first byte on."""
     path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
+    write_new(path, content, mode=0o600)
 
 
 def _key() -> ec.EllipticCurvePrivateKey:

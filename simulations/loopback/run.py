@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import server
 from fedscore.card import Card
 from fedscore.contract import Contract, Party, load_contract
 from fedscore.errors import RunFailed, ScenarioError
@@ -23,15 +22,13 @@ from fedscore.messages.programs import (
     supernode_command,
 )
 from privacy.paillier.ceremony import deal
+from server import BUNDLE
 from simulations.loopback.certificates import write_private, write_tls
 from simulations.loopback.parties import PartyFolder, as_toml, write_operator, write_parties
 from simulations.loopback.processes import Processes, free_ports, run_briefly
 from simulations.synthetic import SyntheticConsortium, make_consortium
 
-__all__ = ["BUNDLE", "LoopbackResult", "run_loopback"]
-
-BUNDLE = Path(server.__file__).parent / "bundle"
-"""The folder without code that `flwr run` is given."""
+__all__ = ["LoopbackResult", "run_loopback"]
 
 _CONTRACT = Path(__file__).parent.parent / "contracts" / "consortium.toml"
 _CONNECTION = "consortium"

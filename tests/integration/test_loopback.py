@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from server import BUNDLE
 from server.app import run_once
 from server.config import load_server_config
 from simulations.in_process_grid import InProcessGrid
-from simulations.loopback import BUNDLE, LoopbackResult, run_loopback
+from simulations.loopback import LoopbackResult, run_loopback
 
 pytestmark = pytest.mark.slow
 

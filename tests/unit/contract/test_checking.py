@@ -534,3 +534,15 @@ def test_an_interaction_that_no_role_holds_is_refused(tiny_text: str) -> None:
     (finding,) = [one for one in check(apart) if one.level is FindingLevel.ERROR]
     assert "no role holds both utilisation and segment" in finding.message
     assert finding.line == apart[: apart.index("[[interactions]]")].count("\n") + 1
+
+
+def test_a_circle_of_derived_characteristics_is_told_and_not_followed(tiny_text: str) -> None:
+    circle = "".join(
+        f'[[derived]]\nname = "{name}"\nformula = "max"\nof = ["{other}"]\nedges = [1]\n\n'
+        for name, other in (("a", "b"), ("b", "a"))
+    )
+    crossed = tiny_text.replace("[[interactions]]", circle + "[[interactions]]").replace(
+        'first = { of = "utilisation"', 'first = { of = "a"'
+    )
+    errors = [one.message for one in check(crossed) if one.level is FindingLevel.ERROR]
+    assert errors == ["b is derived further down: move it up"]

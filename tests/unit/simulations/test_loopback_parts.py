@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from fedscore.contract import Contract, load_contract, parse_contract
 from fedscore.errors import RunFailed, ScenarioError
-from simulations.loopback import BUNDLE, run_loopback
+from server import BUNDLE
+from simulations.loopback import run_loopback
 from simulations.loopback.certificates import write_node_key, write_private, write_tls
 from simulations.loopback.parties import as_toml
 from simulations.loopback.processes import Processes, free_ports, run_briefly
