@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
-CODE := fedscore privacy clients server simulations
+CODE := fedscore privacy clients server simulations benchmarks
 
 # Nothing that runs here reports to anybody.
 export FLWR_TELEMETRY_ENABLED = 0
@@ -12,7 +12,7 @@ export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check slow loopback clean
+.PHONY: help install demo test check slow loopback bench clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ slow: install ## run the tests that take minutes, or real processes
 
 loopback: install ## train over real Flower processes on this machine, with TLS and node keys
 	$(BIN)/python -m simulations.loopback
+
+bench: install ## measure what encrypted sums cost, beside stock phe; takes minutes
+	$(BIN)/python -m benchmarks.encrypted_sums
 
 clean: ## remove what was built here, .venv included; results in runs/ stay
 	rm -rf .venv build dist htmlcov *.egg-info .coverage .coverage.*

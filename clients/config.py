@@ -41,16 +41,19 @@ class NodeConfig(Term):
     """What a node's owner decides."""
 
     party: Identifier
-    """The organisation's name, as on the contract's roster."""
+    """The organisation's name, as on the contract's roster, or as in the ceremony's record if it audits."""
 
-    role: Role
-    """The organisation's role, as on the contract's roster."""
+    role: Role | None = None
+    """The organisation's role, as on the contract's roster; an auditor, who has no rows, leaves it out."""
 
     contract: ExistingFile
     """The contract that the organisation accepted."""
 
-    public_key: ExistingFile
-    """The consortium's public key, which seals what this node sends."""
+    ceremony: ExistingFile
+    """The record of the key ceremony: the public key, and who sits on the committee."""
+
+    identity: ExistingFile
+    """The organisation's own secret key for signatures; its public part is on the contract's roster."""
 
     key_share: ExistingFile | None = None
     """This node's share of the private key, if it sits on the committee."""
@@ -58,8 +61,16 @@ class NodeConfig(Term):
     state: FuturePath
     """A folder of the node's own, where it remembers what it answered; made when it is missing."""
 
-    data: DataSource
-    """Where the rows come from."""
+    data: DataSource | None = None
+    """Where the rows come from; an auditor has none."""
+
+    @model_validator(mode="after")
+    def _party_or_auditor(self) -> Self:
+        if (self.role is None) != (self.data is None):
+            raise ValueError("role and [data] belong together: a party gives both, an auditor neither")
+        if self.role is None and self.key_share is None:
+            raise ValueError("a node without rows and without a key_share has nothing to do: give one")
+        return self
 
 
 def load_node_config(path: str | PathLike[str]) -> NodeConfig:

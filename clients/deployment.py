@@ -6,16 +6,19 @@ from pathlib import Path
 
 from clients import collector, platform
 from clients.config import DataSource, NodeConfig
-from clients.node import Node
+from clients.memory import FileMemory
+from clients.node import Node, Submitter
 from clients.operational import read_tables
-from clients.rounds import FileRounds
-from fedscore.contract import Contract, NoiseMode, Party, Role, load_contract
+from fedscore.contract import Contract, NoiseMode, Role, load_contract
 from fedscore.data import Rows, read_rows, rows_from_table, training_rows
 from fedscore.errors import NodeConfigError
+from fedscore.sums.ceremonies import ceremony_of
 from fedscore.sums.paillier import PaillierMember, PaillierSealer
+from fedscore.sums.series import KeySeries
 from privacy.dp.randomness import RandomSource, SystemRandomness
-from privacy.paillier.keys import PublicKey
-from privacy.paillier.shares import KeyShare, require_one_cohort
+from privacy.identities import Identity
+from privacy.paillier.record import CeremonyRecord
+from privacy.paillier.shares import KeyShare
 
 __all__ = ["accepted_contract", "load_rows", "node_of"]
 
@@ -31,32 +34,25 @@ def node_of(config: NodeConfig, *, randomness: RandomSource | None = None) -> No
 
     Raises:
         ContractError: The contract has mistakes.
-        KeyRefused: A key file is malformed, or the committee is too small for the absences allowed.
+        KeyRefused: A key file is malformed.
+        SignatureRefused: The ceremony's record is not signed by its dealer.
         NodeConfigError: Contract, roster and keys do not belong together.
     """
     contract = accepted_contract(config)
-    public_key = PublicKey.from_json(_text(config.public_key))
-    if public_key.bits != contract.encryption.key_bits:
-        raise NodeConfigError(
-            f"{config.public_key.name} holds a key of {public_key.bits} bits, the contract says "
-            f"{contract.encryption.key_bits}: use the key of this consortium's ceremony"
-        )
-    member = _member(config.key_share, public_key)
-    if member is not None and contract.privacy.absent:
-        require_one_cohort(
-            members=member.share.members,
-            threshold=member.share.threshold,
-            # A single holder is trusted as it is; of several, one may always collude with the server.
-            colluding_members=min(1, member.share.members - 1),
-        )
+    record = ceremony_of(contract, config.ceremony)
+    identity = Identity.from_json(_text(config.identity))
+    _require_identity(identity, config, contract, record)
+    share = _share(config, record)
+    series = KeySeries.of(record)
+    signing_keys = contract.signing_keys
     return Node(
-        party=config.party,
+        name=config.party,
         contract=contract,
-        load_rows=lambda: load_rows(config.data, contract, role=config.role),
-        sealer=PaillierSealer(public_key),
-        member=member,
-        rounds=FileRounds(config.state / "rounds"),
-        randomness=randomness if randomness is not None else SystemRandomness(),
+        series=series,
+        signer=identity,
+        memory=FileMemory(config.state, series),
+        submitter=_submitter(config, contract, record, identity, randomness or SystemRandomness()),
+        member=PaillierMember(share=share, signing_keys=signing_keys) if share is not None else None,
     )
 
 
@@ -65,20 +61,56 @@ def accepted_contract(config: NodeConfig) -> Contract:
 
     Raises:
         ContractError: The contract has mistakes.
-        NodeConfigError: The party is not on its roster in this role, or it asks for sums without noise.
+        NodeConfigError: The party is not on its roster in this role, or the contract is one for simulations:
+            sums without noise, parties without keys, or no committee.
     """
     contract = load_contract(config.contract)
-    if Party(name=config.party, role=config.role) not in contract.parties:
+    name = config.contract.name
+    party = contract.parties_by_name.get(config.party)
+    if (party.role if party is not None else None) is not config.role:
         raise NodeConfigError(
-            f"{config.party} is not on the roster of {config.contract.name} as a {config.role}: use the "
-            "party's name and role as the contract has them"
+            f"{config.party} is not on the roster of {name} as {config.role or 'an auditor'}: use the "
+            "party's name and role as the contract has them; an auditor is no party, and leaves role out"
         )
     if contract.privacy.noise is NoiseMode.NONE:
         raise NodeConfigError(
-            f'{config.contract.name} says noise = "none", which promises nothing: that is for simulations; '
+            f'{name} says noise = "none", which promises nothing: that is for simulations; '
             'a node takes part with "shared" or "local" noise'
         )
     return contract
+
+
+def _require_identity(
+    identity: Identity, config: NodeConfig, contract: Contract, record: CeremonyRecord
+) -> None:
+    """Refuses an identity that the others would not know this organisation by."""
+    known = [contract.signing_keys.get(config.party)]
+    number = record.index_of(config.party)
+    if config.key_share is not None:
+        known.append(record.members[number - 1].signing_key if number is not None else None)
+    expected = [key for key in known if key is not None]
+    if not expected or any(key != identity.public.signing_key for key in expected):
+        raise NodeConfigError(
+            f"{config.identity.name} is not the identity of {config.party} that the contract's roster and "
+            "the ceremony's record name: use the one whose public part was given to the others"
+        )
+
+
+def _submitter(
+    config: NodeConfig,
+    contract: Contract,
+    record: CeremonyRecord,
+    identity: Identity,
+    randomness: RandomSource,
+) -> Submitter | None:
+    source, role = config.data, config.role
+    if source is None or role is None:
+        return None
+    return Submitter(
+        load_rows=lambda: load_rows(source, contract, role=role),
+        sealer=PaillierSealer(public_key=record.public_key, party=config.party, signer=identity),
+        randomness=randomness,
+    )
 
 
 def load_rows(source: DataSource, contract: Contract, *, role: Role) -> Rows:
@@ -100,15 +132,17 @@ def load_rows(source: DataSource, contract: Contract, *, role: Role) -> Rows:
     return training_rows(rows_from_table(table, contract, role=role), contract)
 
 
-def _member(path: Path | None, public_key: PublicKey) -> PaillierMember | None:
-    if path is None:
+def _share(config: NodeConfig, record: CeremonyRecord) -> KeyShare | None:
+    if config.key_share is None:
         return None
-    share = KeyShare.from_json(_text(path))
-    if share.public_key != public_key:
+    share = KeyShare.from_json(_text(config.key_share))
+    record.committee.require_share(share)
+    if share.index != record.index_of(config.party):
         raise NodeConfigError(
-            f"{path.name} is a share of another key than the public key given: use both of one ceremony"
+            f"{config.key_share.name} is the share of another member than {config.party}: use the one that "
+            "was sealed to this organisation"
         )
-    return PaillierMember(share)
+    return share
 
 
 def _text(path: Path) -> str:

@@ -2,41 +2,88 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-from clients.rounds import Rounds
+from clients.gate import CommitteeGate
+from clients.memory import Collected, Memory, NodeState
 from fedscore.contract import Contract
 from fedscore.data import Rows
-from fedscore.errors import CiphertextRefused, DataError, ProtocolError
+from fedscore.errors import (
+    BudgetExhausted,
+    CiphertextRefused,
+    CohortRefused,
+    DataError,
+    ProofRefused,
+    ProtocolError,
+    RoundRefused,
+    SignatureRefused,
+    TranscriptRefused,
+)
 from fedscore.learners.agenda import Agenda, Turn
 from fedscore.messages import Ask, Phase, Refusal, RefusalCode, Reply
+from fedscore.messages.transcript import MAXIMUM_LEAD, chain_openings, submission_digest
 from fedscore.sums import Member, Sealer, noised_total
+from fedscore.sums.series import HELLO_DOMAIN, KeySeries, Signer
 from privacy.dp.randomness import RandomSource
 
-__all__ = ["Node"]
+__all__ = ["AUDITOR", "Node", "Submitter"]
 
 logger = logging.getLogger(__name__)
 
+AUDITOR = "auditor"
+"""The role of a committee member that is no party: it has no rows, and helps to open."""
+
+KEPT = 64
+"""Most submissions of its own that a node keeps in mind to recognise a new transcript by."""
+
+MAXIMUM_RUNS = 10_000
+"""Most runs under one key at one node, which remembers all of them."""
+
 _RUN = re.compile(r"[0-9a-f]{32}")
 
+_CODES: tuple[tuple[type[Exception], RefusalCode], ...] = (
+    (CiphertextRefused, RefusalCode.SUBMISSION),
+    (SignatureRefused, RefusalCode.SUBMISSION),
+    (ProofRefused, RefusalCode.SUBMISSION),
+    (CohortRefused, RefusalCode.COHORT),
+    (TranscriptRefused, RefusalCode.TRANSCRIPT),
+    (RoundRefused, RefusalCode.ROUND),
+    (BudgetExhausted, RefusalCode.BUDGET),
+    (ProtocolError, RefusalCode.REQUEST),
+)
+"""What the server is told; the first class that fits. The text stays in the node's log."""
 
-class _Refused(Exception):  # noqa: N818 - carries a code to `answer`, never leaves this module
-    def __init__(self, code: RefusalCode) -> None:
-        super().__init__(code)
-        self.code = code
+
+class _ContractRefused(ProtocolError):  # noqa: N818 - named like the others of its kind
+    """The server follows another contract."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitter:
+    """What a node needs to take part in sums.
+
+    Attributes:
+        load_rows: Reads the training rows; called only when they are needed.
+        sealer: Encrypts, proves and signs.
+        randomness: Source of the noise.
+    """
+
+    load_rows: Callable[[], Rows]
+    sealer: Sealer
+    randomness: RandomSource
 
 
 class Node:
     """One organisation's side of the protocol.
 
-    The server's message is only a hint. From the contract that its owner accepted and the openings so
-    far, the node derives query, sensitivity, noise share and slots itself, and refuses a server whose
-    request has another hash. What it sent once for a round it resends byte for byte; a different
-    question about the same round is refused.
+    The server's message is only a hint. From the contract that its owner accepted and the openings so far,
+    the node derives query, sensitivity, noise share and slots itself, and refuses a server whose request has
+    another hash. What it sent once for a round it resends byte for byte; a different question about the
+    same round, or an older round, is refused.
 
     Attributes:
         contract: The one that its owner accepted.
@@ -45,35 +92,42 @@ class Node:
     def __init__(
         self,
         *,
-        party: str,
+        name: str,
         contract: Contract,
-        load_rows: Callable[[], Rows],
-        sealer: Sealer,
+        series: KeySeries,
+        signer: Signer,
+        memory: Memory,
+        submitter: Submitter | None,
         member: Member | None,
-        rounds: Rounds,
-        randomness: RandomSource,
         agenda_of: Callable[[Contract, str], Agenda] = lambda contract, run: Agenda(contract, run=run),
     ) -> None:
         """Sets up a node.
 
         Args:
-            party: Its name on the contract's roster.
+            name: Of the organisation, on the contract's roster or in the ceremony's record.
             contract: The one that its owner accepted.
-            load_rows: Reads the training rows; called only when they are needed.
-            sealer: Encrypts.
+            series: The key's.
+            signer: Signs as this organisation.
+            memory: What it did before.
+            submitter: Its part in sums; none for a committee member that is no party.
             member: Its seat on the committee, if it has one.
-            rounds: What it answered before.
-            randomness: Source of its noise.
             agenda_of: Derives a run; simulations share one derivation among their nodes.
         """
-        self._party = contract.parties_by_name[party]
+        self._name = name
+        party = contract.parties_by_name.get(name)
+        self._role = party.role.value if party is not None else AUDITOR
         self.contract = contract
         self._contract_hash = contract.hash()
-        self._load_rows = load_rows
-        self._sealer = sealer
+        self._series = series
+        self._signer = signer
+        self._memory = memory
+        self._submitter = submitter
+        self._gate = (
+            CommitteeGate(name=name, contract=contract, series=series, member=member, signer=signer)
+            if member is not None
+            else None
+        )
         self._member = member
-        self._rounds = rounds
-        self._randomness = randomness
         self._agenda_of = agenda_of
 
     @property
@@ -84,113 +138,189 @@ class Node:
     def answer(self, ask: Ask) -> Reply | Refusal:
         """Answers the server; whatever goes wrong becomes a code without text."""
         try:
-            return self._reply(ask, *self._handle(ask))
-        except _Refused as refused:
-            code = refused.code
-        except CiphertextRefused:
-            code = RefusalCode.CIPHERTEXT
-        except DataError:
-            code = RefusalCode.DATA
-        except ProtocolError:
-            code = RefusalCode.ROUND
+            with self._memory.locked():
+                return self._handle(ask)
+        except _ContractRefused as refused:
+            code, reason = RefusalCode.CONTRACT, str(refused)
+        except DataError as refused:
+            # What the data caused has one code, whatever it was.
+            code, reason = RefusalCode.DATA, str(refused)
+        except tuple(known for known, _ in _CODES) as refused:
+            code = next(code for known, code in _CODES if isinstance(refused, known))
+            reason = str(refused)
         except Exception:
             # The text of an unexpected exception may hold data: it stays in the node's own log.
             logger.exception("round %d (%s) failed", ask.round, ask.phase)
             return self._refusal(ask, RefusalCode.INTERNAL)
-        logger.warning("refused round %d (%s): %s", ask.round, ask.phase, code)
+        logger.warning("refused round %d (%s), %s: %s", ask.round, ask.phase, code, reason)
         return self._refusal(ask, code)
 
-    def _handle(self, ask: Ask) -> tuple[bytes, str]:
-        """Returns the payload and the hash of the request that it answers."""
+    def _handle(self, ask: Ask) -> Reply:
         if ask.contract_hash != self._contract_hash:
-            raise _Refused(RefusalCode.CONTRACT)
+            raise _ContractRefused("the server follows another contract than the one accepted here")
+        if not _RUN.fullmatch(ask.run):
+            raise ProtocolError("the run's id is not 32 hexadecimal digits")
+        state = self._memory.load()
+        if ask.head.key_id != state.head.key_id:
+            raise TranscriptRefused("the server's transcript is of another key: use one ceremony's files")
         if ask.phase is Phase.HELLO:
-            return b"", ""
-        turn = self._turn(ask)
-        answer = self._collect if ask.phase is Phase.COLLECT else self._open
-        return answer(ask, turn), turn.envelope.digest
+            return self._hello(ask, state)
+        state = self._followed(state, ask)
+        turn = self._turn(state, ask)
+        if ask.phase is Phase.COLLECT:
+            state, payload = self._collect(state, ask, turn)
+        else:
+            state, payload = self._help_to_open(state, ask, turn)
+        return self._reply(ask, state, payload=payload, request_hash=turn.envelope.digest)
 
-    def _turn(self, ask: Ask) -> Turn:
-        if not _RUN.fullmatch(ask.run) or ask.round != len(ask.openings):
-            raise _Refused(RefusalCode.ROUND)
-        turn = self._agenda_of(self.contract, ask.run).turn(ask.openings)
+    def _hello(self, ask: Ask, state: NodeState) -> Reply:
+        # A server that lost its own transcript learns where this one stands; nothing is refused here.
+        if ask.head.round > state.head.round:
+            state = self._followed(state, ask)
+        payload = state.head.to_bytes() if self._gate is not None else b""
+        reply = self._reply(ask, state, payload=payload)
+        if self._gate is not None:
+            own = replace(ask, head=state.head)
+            reply = replace(reply, head_signature=self._gate.vouch(state, own))
+        return replace(
+            reply, signature=self._signer.sign(HELLO_DOMAIN, reply.introduction(ask.contract_hash))
+        )
+
+    def _followed(self, state: NodeState, ask: Ask) -> NodeState:
+        """Follows the transcript; what a member came to know is kept."""
+        if self._gate is None:
+            return state
+        followed = self._gate.follow(state, ask)
+        if followed is not state:
+            self._memory.store(followed)
+        return followed
+
+    def _turn(self, state: NodeState, ask: Ask) -> Turn:
+        head = ask.head
+        openings = chain_openings(ask.openings)
+        goes_on = bool(ask.openings) or head.run == ask.run
+        if goes_on and (head.run, head.step, head.openings) != (ask.run, len(ask.openings), openings):
+            raise TranscriptRefused(
+                "the openings are not those that the transcript's head stands for: begin a new run"
+            )
+        if not head.round < ask.round <= state.last_round + MAXIMUM_LEAD:
+            raise RoundRefused(
+                f"round {ask.round} is not after the transcript's head, {head.round}, or more than "
+                f"{MAXIMUM_LEAD} ahead of {state.last_round}, the newest known here: ask the next one"
+            )
+        turn = self._agenda_of(self.contract, ask.run).turn(
+            ask.openings, round_number=ask.round, head=head.hash
+        )
         if ask.request_hash != turn.envelope.digest:
-            raise _Refused(RefusalCode.REQUEST)
+            raise ProtocolError(
+                f"{turn.envelope.request.name}: the server derived another request than this node did; the "
+                "two run different versions, or the server lies"
+            )
         return turn
 
-    def _collect(self, ask: Ask, turn: Turn) -> bytes:
-        key = _collect_key(ask)
-        sent = self._rounds.recall(key, turn.envelope.digest)
-        if sent is not None:
-            return sent
+    def _collect(self, state: NodeState, ask: Ask, turn: Turn) -> tuple[NodeState, bytes]:
+        if self._submitter is None:
+            raise CohortRefused(f"{self._name} is no party of the contract and takes part in no sum")
+        last = state.collected
+        if last is not None and (ask.round, turn.envelope.digest) == (last.round, last.request):
+            return state, last.submission
+        self._require_new(state, ask)
         values = noised_total(
             turn.query,
-            self._load_rows(),
+            self._submitter.load_rows(),
             turn.envelope.request,
             row_cap=self.contract.rows.row_cap,
-            randomness=self._randomness,
+            randomness=self._submitter.randomness,
         )
-        sealed = self._sealer.seal(values.tolist(), turn.envelope)
-        self._rounds.keep(key, turn.envelope.digest, sealed)
-        return sealed
+        submission = self._submitter.sealer.seal(values.tolist(), turn.envelope)
+        collected = Collected(
+            round=ask.round,
+            run=ask.run,
+            step=len(ask.openings),
+            openings=chain_openings(ask.openings),
+            request=turn.envelope.digest,
+            head_round=ask.head.round,
+            repeats=_repeats(last, ask),
+            submission=submission,
+        )
+        ended = state.ended
+        if last is not None and last.run != ask.run:
+            ended = (*ended, last.run)
+        made_since = (*state.made_since, submission_digest(submission))[-KEPT:] if state.unproven else ()
+        state = replace(state, collected=collected, ended=ended, made_since=made_since)
+        self._memory.store(state)
+        return state, submission
 
-    def _open(self, ask: Ask, turn: Turn) -> bytes:
-        if self._member is None:
-            raise _Refused(RefusalCode.COHORT)
-        self._check_cohort(ask, turn)
-        key = f"{ask.run}-{ask.round}-open"
-        question = turn.envelope.digest + _submissions_hash(ask.submissions)
-        released = self._rounds.recall(key, question)
-        if released is not None:
-            return released
-        partial = self._member.partial(ask.submissions, turn.envelope)
-        self._rounds.keep(key, question, partial)
-        return partial
+    def _require_new(self, state: NodeState, ask: Ask) -> None:
+        """Refuses a round that is not after all others, and a sum that has been repeated too often."""
+        last = state.collected
+        if last is None:
+            return
+        if ask.round <= last.round:
+            raise RoundRefused(
+                f"round {ask.round} is refused: this node answered round {last.round} already, and a second "
+                "answer would spend the noise twice; ask a new round"
+            )
+        if ask.head.round < last.head_round:
+            raise TranscriptRefused(
+                f"the server's transcript stands at round {ask.head.round}, this node was shown "
+                f"{last.head_round} before: an older history is refused"
+            )
+        if ask.run != last.run:
+            self._require_beginning(state, ask)
+        elif chain_openings(ask.openings[: last.step]) != last.openings:
+            raise TranscriptRefused("the openings differ from those that this node was shown before: a fork")
+        paid = self.contract.privacy.spare_rounds
+        if _repeats(last, ask) > paid:
+            raise BudgetExhausted(
+                f"the run asks for a sum once more; {paid} spare rounds were paid for and are used: begin a "
+                "new run, or agree on more spare_rounds"
+            )
 
-    def _check_cohort(self, ask: Ask, turn: Turn) -> None:
-        """Only a sum over enough parties of the roster may be opened, this node's own vector among them.
+    def _require_beginning(self, state: NodeState, ask: Ask) -> None:
+        """Refuses a new run that does not begin here; else two runs in turns would repeat for nothing."""
+        if ask.openings:
+            raise RoundRefused(
+                "this node did not answer the run's earlier sums: it takes part in the next run"
+            )
+        if ask.run in state.ended:
+            raise RoundRefused("another run has followed this one here, so it is over: begin a new run")
+        if len(state.ended) >= MAXIMUM_RUNS:
+            raise RoundRefused(f"the key has served {MAXIMUM_RUNS} runs: hold a ceremony for a new one")
 
-        The own vector ties the sum to this run and round: without it, ciphertexts of earlier runs could be
-        opened once more under a new name.
-        """
-        submissions = ask.submissions
-        terms = self.contract.privacy
-        needed = max(terms.minimum_cohort, len(self.contract.parties) - terms.absent)
-        strangers = submissions.keys() - self.contract.parties_by_name.keys()
-        own = self._rounds.recall(_collect_key(ask), turn.envelope.digest)
-        if (
-            strangers
-            or len(submissions) < needed
-            or len(set(submissions.values())) < len(submissions)
-            or own is None
-            or submissions.get(self._party.name) != own
-        ):
-            raise _Refused(RefusalCode.COHORT)
+    def _help_to_open(self, state: NodeState, ask: Ask, turn: Turn) -> tuple[NodeState, bytes]:
+        if self._gate is None or self._member is None:
+            raise CohortRefused(f"{self._name} has no seat on the committee")
+        admitted, product = self._gate.admit(state, ask, turn)
+        # Only after the cohort is on disk may anything leave; for the same cohort it may leave again.
+        if admitted.released != state.released:
+            self._memory.store(admitted)
+        if ask.phase is Phase.PROVE:
+            return admitted, self._member.prove(product, turn.envelope)
+        return admitted, self._member.partial(product)
 
-    def _reply(self, ask: Ask, payload: bytes, request_hash: str) -> Reply:
+    def _reply(self, ask: Ask, state: NodeState, *, payload: bytes, request_hash: str = "") -> Reply:
         return Reply(
-            party=self._party.name,
-            role=self._party.role,
+            party=self._name,
+            role=self._role,
             version=version("fedscore"),
             committee_member=self.committee_member,
             phase=ask.phase,
             run=ask.run,
             round=ask.round,
             request_hash=request_hash,
+            last_round=state.last_round,
+            head_signature=self._gate.vouch(state, ask) if self._gate is not None else b"",
+            signature=b"",
             payload=payload,
         )
 
     def _refusal(self, ask: Ask, code: RefusalCode) -> Refusal:
-        return Refusal(party=self._party.name, phase=ask.phase, round=ask.round, code=code)
+        return Refusal(party=self._name, phase=ask.phase, round=ask.round, code=code)
 
 
-def _collect_key(ask: Ask) -> str:
-    return f"{ask.run}-{ask.round}-collect"
-
-
-def _submissions_hash(submissions: Mapping[str, bytes]) -> str:
-    chain = hashlib.sha256()
-    for party in sorted(submissions):
-        chain.update(hashlib.sha256(party.encode()).digest())
-        chain.update(hashlib.sha256(submissions[party]).digest())
-    return chain.hexdigest()
+def _repeats(last: Collected | None, ask: Ask) -> int:
+    """How many repeated sums the run has had with this round: each is paid for, whatever came between."""
+    if last is None or last.run != ask.run:
+        return 0
+    return last.repeats + (len(ask.openings) == last.step)

@@ -14,8 +14,13 @@ A message says what was refused, the limit, and the next step; never a row, a pl
     │   ├── KeyRefused          a key is too small, malformed, or of another series
     │   ├── LayoutError         values do not fit into slots, or slots below the modulus
     │   ├── CiphertextRefused   bytes that are no canonical vector of ciphertexts
+    │   ├── ProofRefused        a proof of knowledge, or of a partial opening, does not hold
+    │   ├── SignatureRefused    a signature is not that of the key that should have made it
     │   └── OpeningError        partial openings do not combine to a checkable opening
     ├── ProtocolError           a message that the agreed program does not call for
+    │   ├── RoundRefused        a round was answered before, or is older than one that was
+    │   ├── CohortRefused       submissions of an inadmissible set of parties
+    │   ├── TranscriptRefused   a history other than the one that is known here
     │   └── RunFailed           a run cannot go on
     ├── CardError               a card file is malformed or of another schema
     ├── NodeConfigError         a node's or server's own files are missing or wrong
@@ -29,6 +34,7 @@ __all__ = [
     "BudgetExhausted",
     "CardError",
     "CiphertextRefused",
+    "CohortRefused",
     "ContractError",
     "DataError",
     "EncryptionError",
@@ -40,9 +46,13 @@ __all__ = [
     "NoiseError",
     "OpeningError",
     "PrivacyError",
+    "ProofRefused",
     "ProtocolError",
+    "RoundRefused",
     "RunFailed",
     "ScenarioError",
+    "SignatureRefused",
+    "TranscriptRefused",
 ]
 
 
@@ -94,12 +104,32 @@ class CiphertextRefused(EncryptionError):
     """Bytes that are no canonical vector of ciphertexts."""
 
 
+class ProofRefused(EncryptionError):
+    """A proof of plaintext knowledge, or of a partial opening, does not hold."""
+
+
+class SignatureRefused(EncryptionError):
+    """A signature is not that of the key that should have made it."""
+
+
 class OpeningError(EncryptionError):
     """Partial openings do not combine to an opening that checks out."""
 
 
 class ProtocolError(FedscoreError):
     """A message that the agreed program does not call for."""
+
+
+class RoundRefused(ProtocolError):
+    """A round was answered before with other content, or is older than one that was."""
+
+
+class CohortRefused(ProtocolError):
+    """Submissions of a set of parties whose sum may not be opened."""
+
+
+class TranscriptRefused(ProtocolError):
+    """A history other than the one that is known here, or one that nobody trusted vouches for."""
 
 
 class RunFailed(ProtocolError):

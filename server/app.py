@@ -15,8 +15,10 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedscore.contract import load_contract
 from fedscore.errors import FedscoreError, NodeConfigError
+from fedscore.sums.ceremonies import ceremony_of
 from fedscore.sums.paillier import PaillierCombiner
-from privacy.paillier.keys import PublicKey
+from fedscore.sums.series import KeySeries
+from server.chronicle import FileChronicle
 from server.config import ServerConfig, load_server_config
 from server.coordinator import Coordinator, RunResult
 from server.grid_transport import GridTransport
@@ -63,17 +65,20 @@ def run_once(grid: Grid, config: ServerConfig) -> RunResult:
     progress = _Progress(config.state)
     try:
         contract = load_contract(config.contract)
-        combiner = PaillierCombiner(
-            public_key=PublicKey.from_json(config.public_key.read_text(encoding="utf-8")),
-            members=config.committee.members,
-            threshold=config.committee.threshold,
-        )
+        record = ceremony_of(contract, config.ceremony)
+        series = KeySeries.of(record)
         transport = GridTransport(grid, timeout_seconds=config.answer_seconds)
         coordinator = Coordinator(
-            contract=contract, combiner=combiner, transport=transport, observer=progress
+            contract=contract,
+            series=series,
+            combiner=PaillierCombiner(committee=record.committee, signing_keys=contract.signing_keys),
+            transport=transport,
+            chronicle=FileChronicle(config.state, series),
+            observer=progress,
         )
         progress.note(run=coordinator.run_id, contract_hash=contract.hash())
-        _await_nodes(transport, expected=len(contract.parties), seconds=config.join_seconds)
+        everybody = {*contract.parties_by_name, *series.member_names.values()}
+        _await_nodes(transport, expected=len(everybody), seconds=config.join_seconds)
         result = coordinator.run()
     except FedscoreError as failure:
         progress.note(status=RunStatus.FAILED, reason=str(failure))
@@ -86,12 +91,14 @@ def run_once(grid: Grid, config: ServerConfig) -> RunResult:
         status=RunStatus.FINISHED,
         values_per_party=result.values_per_party,
         bytes_per_party=result.bytes_per_party,
+        rounds_abandoned=result.abandoned,
+        liars=result.liars,
     )
     return result
 
 
 def _await_nodes(transport: Transport, *, expected: int, seconds: float) -> None:
-    """Wait until as many nodes are connected as there are parties, or no longer.
+    """Wait until as many nodes are connected as there are parties and other members, or no longer.
 
     Too few are no error here: the coordinator knows how many may be absent.
     """
@@ -117,3 +124,7 @@ class _Progress:
     def round_opened(self, name: str, number: int, rounds: int) -> None:
         logger.info("%s: opened, sum %d of %d", name, number, rounds)
         self.note(rounds_opened=number)
+
+    def noticed(self, what: str) -> None:
+        logger.warning("%s", what)
+        self.note(noticed=(*self._record.noticed, what))

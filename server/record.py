@@ -33,6 +33,9 @@ class RunRecord:
         reason: Why it failed; empty otherwise.
         values_per_party: Numbers that one party sent, sealed.
         bytes_per_party: Bytes of them.
+        rounds_abandoned: Rounds that could not be opened; they stay spent too.
+        liars: Committee members whose partial openings were wrong.
+        noticed: What did not go as it should while the run went on.
     """
 
     run: str
@@ -42,6 +45,9 @@ class RunRecord:
     reason: str = ""
     values_per_party: int = 0
     bytes_per_party: int = 0
+    rounds_abandoned: int = 0
+    liars: tuple[str, ...] = ()
+    noticed: tuple[str, ...] = ()
 
 
 def write_record(record: RunRecord, folder: Path) -> None:

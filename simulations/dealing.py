@@ -13,6 +13,7 @@ import pyarrow as pa
 from fedscore.contract import Contract, Party, Role
 from fedscore.data import Rows, read_rows, training_rows
 from fedscore.errors import ScenarioError
+from simulations.keys import keyed
 from simulations.partition import by_column, dirichlet, iid
 from simulations.raw import places_of, whole_table
 from simulations.scenario import PartitionKind, PartyTerms, Scenario, SplitKind
@@ -93,16 +94,18 @@ def read_ground(terms: Scenario, contract: Contract, path: Path) -> Ground:
         DataError: The file does not fit the contract.
     """
     parties = roster(terms.parties)
-    # The file's own roster must not be measured against the scenario's terms, so it goes first.
-    contract = (
+    # The file's own roster and committee must not be measured against the scenario's terms: they go first.
+    contract = keyed(
         contract.with_parties(())
+        .with_encryption(key_bits=terms.encryption.key_bits, committee=None, ceremony=None)
         .with_privacy(
             delta=terms.privacy.delta,
             noise=terms.privacy.noise,
             absent=terms.privacy.absent,
             colluding_parties=terms.privacy.colluding_parties,
+            spare_rounds=terms.privacy.spare_rounds,
         )
-        .with_encryption(key_bits=terms.encryption.key_bits)
+        .with_encryption(committee=terms.encryption.committee)
         .with_parties(parties)
     )
     roles = dict.fromkeys(party.role for party in parties)

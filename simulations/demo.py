@@ -12,15 +12,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from fedscore.card import Card
-from fedscore.contract import Contract, NoiseMode, Party, Role, load_contract
+from fedscore.contract import CommitteeTerms, Contract, NoiseMode, Party, Role, load_contract
 from fedscore.data import Rows, rows_from_table, test_rows, training_rows
 from fedscore.metrics import auc
-from privacy.paillier.ceremony import deal
 from server.coordinator import Observer
 from simulations import methods
 from simulations.dealing import Dealt
 from simulations.federation import EncryptionMode, FederationResult
 from simulations.files import result_folder, write_whole
+from simulations.keys import hold_ceremony, keyed
 from simulations.report import PartyLine, ReportContent, render
 from simulations.results import Results, Run
 from simulations.scenario import Baseline
@@ -29,6 +29,7 @@ from simulations.synthetic import SyntheticConsortium, make_consortium
 __all__ = ["DemoResult", "DemoWatcher", "run_demo"]
 
 _CONTRACT = Path(__file__).parent / "contracts" / "consortium.toml"
+_COMMITTEE = CommitteeTerms(members=3, threshold=2, colluding_members=1)
 
 
 class DemoWatcher(Observer, Protocol):
@@ -76,12 +77,13 @@ def run_demo(*, out: Path, seed: int, people: int, watcher: DemoWatcher) -> Demo
     watcher.stage(f"inventing {people:,} people and the events of their lives as customers")
     consortium = make_consortium(people=people, seed=seed)
     source = load_contract(_CONTRACT)
-    contract = source.with_parties(Party(name=party.name, role=party.role) for party in consortium.parties)
+    roster = [Party(name=party.name, role=party.role) for party in consortium.parties]
+    contract = keyed(source.with_parties(roster).with_encryption(committee=_COMMITTEE.model_dump()))
     watcher.stage("turning every organisation's events into rows as of a date")
     dealt = _dealt(consortium, contract)
     watcher.stage(f"key ceremony ({contract.encryption.key_bits} bits)")
     started = time.perf_counter()
-    keys = deal(bits=contract.encryption.key_bits, members=1, threshold=1)
+    keys = hold_ceremony(contract, key_bits=contract.encryption.key_bits)
     ceremony_seconds = time.perf_counter() - started
     watcher.stage("training one card over all organisations, encrypted")
     own, result = methods.federated(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -12,23 +12,27 @@ import numpy.typing as npt
 from flwr.app import Context
 
 from clients.app import build_app
-from clients.node import Node
-from clients.rounds import MemoryRounds
+from clients.memory import MemoryOnly
+from clients.node import Node, Submitter
 from fedscore.card import Card
 from fedscore.contract import Contract, NoiseMode
 from fedscore.data import Rows
 from fedscore.learners.agenda import Agenda
 from fedscore.sums import Combiner, Member, Sealer
 from fedscore.sums.paillier import PaillierCombiner, PaillierMember, PaillierSealer
+from fedscore.sums.series import KeySeries
+from fedscore.sums.stages import Stage, Stages
 from privacy.dp.accounting import Guarantee
-from privacy.paillier.ceremony import Ceremony
+from privacy.identities import Identity
+from server.chronicle import VolatileChronicle
 from server.coordinator import Coordinator, Observer
 from server.grid_transport import GridTransport
-from simulations.in_process_grid import InProcessGrid
-from simulations.plain import PlainCombiner, PlainMember, PlainSealer
+from simulations.in_process_grid import FaultHook, InProcessGrid
+from simulations.keys import SimulatedKeys, keyed, simulated_identity
+from simulations.plain import PlainCombiner, PlainMember, PlainSealer, plain_series
 from simulations.randomness import SeededRandomness
 
-__all__ = ["EncryptionMode", "FederationResult", "train_alone", "train_federation"]
+__all__ = ["EncryptionMode", "FederationResult", "Wire", "train_alone", "train_federation"]
 
 
 class EncryptionMode(Enum):
@@ -36,6 +40,24 @@ class EncryptionMode(Enum):
 
     PLAIN = "plain"
     PAILLIER = "paillier"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """How messages are carried in one process.
+
+    Attributes:
+        serialise: Sends every message through Flower's own objects.
+        fault: Decides the fate of each message.
+        answer_seconds: How long to wait for answers, if messages may be lost.
+    """
+
+    serialise: bool = False
+    fault: FaultHook | None = None
+    answer_seconds: float = 600.0
+
+
+_SHORT_WIRE = Wire()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +73,7 @@ class FederationResult:
         values_per_party: Numbers that one party sent.
         bytes_per_party: Bytes of them, sealed.
         seconds: Wall time.
+        stages: Wall time of cryptography, by stage; empty without encryption.
     """
 
     card: Card
@@ -61,6 +84,7 @@ class FederationResult:
     values_per_party: int
     bytes_per_party: int
     seconds: float
+    stages: Mapping[Stage, float] = field(default_factory=dict)
 
 
 def train_federation(
@@ -69,9 +93,10 @@ def train_federation(
     *,
     seed: int,
     encryption: EncryptionMode = EncryptionMode.PLAIN,
-    keys: Ceremony | None = None,
-    serialise: bool = False,
+    keys: SimulatedKeys | None = None,
+    wire: Wire = _SHORT_WIRE,
     observer: Observer | None = None,
+    identity_of: Callable[[str], Identity] = simulated_identity,
 ) -> FederationResult:
     """Trains a card as a deployment would, with seeded noise.
 
@@ -80,39 +105,49 @@ def train_federation(
         rows: Training rows of every party on the roster.
         seed: Of the noise; encryption is random in any case.
         encryption: Plain sums are the same integers as encrypted ones.
-        keys: For `EncryptionMode.PAILLIER`: a key and its shares; the first parties hold them.
-        serialise: Sends every message through Flower's own objects.
+        keys: For `EncryptionMode.PAILLIER`: a key, its committee and their shares.
+        wire: How messages are carried.
         observer: Is told about each round.
+        identity_of: The identity of each organisation, whose key the contract's roster has.
     """
     started = time.perf_counter()
+    contract = keyed(contract)
     agenda_of = _shared_derivation()
-    sealer, members, combiner = _scheme(encryption, keys)
+    scheme = _scheme(encryption, keys, contract, agenda_of(contract, "0" * 32), identity_of)
+    parties = contract.parties_by_name
+    names = (*parties, *(name for name in scheme.members if name not in parties))
     nodes = {
-        party.name: Node(
-            party=party.name,
+        name: Node(
+            name=name,
             contract=contract,
-            load_rows=lambda name=party.name: rows[name],  # type: ignore[misc]  # binds this turn's name
-            sealer=sealer,
-            member=members[number] if number < len(members) else None,
-            rounds=MemoryRounds(),
-            randomness=SeededRandomness([seed, number]),
+            series=scheme.series,
+            signer=identity_of(name),
+            memory=MemoryOnly(scheme.series),
+            submitter=Submitter(
+                load_rows=lambda name=name: rows[name],  # type: ignore[misc]  # binds this turn's name
+                sealer=scheme.sealer(name),
+                randomness=SeededRandomness([seed, number]),
+            )
+            if name in parties
+            else None,
+            member=scheme.members.get(name),
             agenda_of=agenda_of,
         )
-        for number, party in enumerate(contract.parties)
+        for number, name in enumerate(names)
     }
 
     def node_of(context: Context) -> Node:
-        return nodes[str(context.node_config["party"])]
+        return nodes[str(context.node_config["name"])]
 
     grid = InProcessGrid(
-        build_app(node_of),
-        [{"party": party.name, "role": party.role.value} for party in contract.parties],
-        serialise=serialise,
+        build_app(node_of), [{"name": name} for name in names], serialise=wire.serialise, fault=wire.fault
     )
     coordinator = Coordinator(
         contract=contract,
-        combiner=combiner,
-        transport=GridTransport(grid),
+        series=scheme.series,
+        combiner=scheme.combiner,
+        transport=GridTransport(grid, timeout_seconds=wire.answer_seconds),
+        chronicle=VolatileChronicle(scheme.series),
         observer=observer,
         agenda_of=agenda_of,
     )
@@ -128,6 +163,7 @@ def train_federation(
         values_per_party=result.values_per_party,
         bytes_per_party=result.bytes_per_party,
         seconds=time.perf_counter() - started,
+        stages=scheme.stages.seconds if encryption is EncryptionMode.PAILLIER else {},
     )
 
 
@@ -145,10 +181,9 @@ def train_alone(contract: Contract, rows: Rows) -> FederationResult:
     agenda = Agenda(noiseless, run="0" * 32)
     openings: list[npt.NDArray[np.int64]] = []
     for _ in range(agenda.rounds):
-        turn = agenda.turn(openings)
-        request = turn.envelope.request
+        query, request = agenda.next_sum(openings)
         openings.append(
-            turn.query.contributions(rows).lattice_total(
+            query.contributions(rows).lattice_total(
                 scale=request.scale,
                 limit_squared=request.sensitivity_squared,
                 dimension=request.dimension,
@@ -166,19 +201,54 @@ def train_alone(contract: Contract, rows: Rows) -> FederationResult:
     )
 
 
-def _scheme(encryption: EncryptionMode, keys: Ceremony | None) -> tuple[Sealer, tuple[Member, ...], Combiner]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scheme:
     """Who seals, who sits on the committee, who combines."""
+
+    series: KeySeries
+    sealer: Callable[[str], Sealer]
+    members: Mapping[str, Member]
+    combiner: Combiner
+    stages: Stages
+
+
+def _scheme(
+    encryption: EncryptionMode,
+    keys: SimulatedKeys | None,
+    contract: Contract,
+    agenda: Agenda,
+    identity_of: Callable[[str], Identity],
+) -> _Scheme:
+    stages = Stages()
     if encryption is EncryptionMode.PLAIN:
-        return PlainSealer(), (PlainMember(),), PlainCombiner()
+        member = PlainMember()
+        return _Scheme(
+            series=plain_series(contract.parties[0].name),
+            sealer=lambda _name: PlainSealer(),
+            members={contract.parties[0].name: member},
+            combiner=PlainCombiner(),
+            stages=stages,
+        )
     if keys is None:
         raise ValueError("encrypted simulations need the keys of a ceremony")
-    members = tuple(PaillierMember(share) for share in keys.shares)
-    return (
-        PaillierSealer(keys.public_key),
-        members,
-        PaillierCombiner(
-            public_key=keys.public_key, members=keys.shares[0].members, threshold=keys.shares[0].threshold
+    record = keys.record
+    per_party = sum(request.layout.plaintexts_for(request.dimension) for request in agenda.requests)
+    signing_keys = contract.signing_keys
+    return _Scheme(
+        series=KeySeries.of(record),
+        sealer=lambda name: PaillierSealer(
+            public_key=record.public_key,
+            party=name,
+            signer=identity_of(name),
+            expected=per_party * len(contract.parties),
+            stages=stages,
         ),
+        members={
+            member.name: PaillierMember(share=share, signing_keys=signing_keys, stages=stages)
+            for member, share in zip(record.members, keys.shares, strict=True)
+        },
+        combiner=PaillierCombiner(committee=record.committee, signing_keys=signing_keys, stages=stages),
+        stages=stages,
     )
 
 

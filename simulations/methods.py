@@ -16,10 +16,10 @@ from fedscore.data import Rows
 from fedscore.errors import ScenarioError
 from fedscore.metrics import auc, brier, calibration_error, ks
 from privacy.dp.accounting import Guarantee
-from privacy.paillier.ceremony import Ceremony
 from server.coordinator import Observer
 from simulations.dealing import Dealt
 from simulations.federation import EncryptionMode, FederationResult, train_alone, train_federation
+from simulations.keys import SimulatedKeys
 from simulations.lightgbm_ceiling import ceiling_probabilities, raw_values
 from simulations.results import Run
 from simulations.scenario import Baseline
@@ -77,7 +77,7 @@ def federated(
     *,
     seed: int,
     encryption: EncryptionMode,
-    keys: Ceremony | None = None,
+    keys: SimulatedKeys | None = None,
     baseline: Baseline | None = None,
     observer: Observer | None = None,
 ) -> tuple[Run, FederationResult]:
@@ -112,6 +112,7 @@ def federated(
         values_per_party=result.values_per_party,
         bytes_per_party=result.bytes_per_party,
         seconds=result.seconds,
+        **{f"{stage}_seconds": seconds for stage, seconds in result.stages.items()},
         **_fields(measure(test.outcome, result.card.probability(test.cells))),
     )
     return run, result

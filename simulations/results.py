@@ -49,6 +49,10 @@ class Run:
         values_per_party: Numbers that each party sent.
         bytes_per_party: Bytes that each party sent.
         seconds: Duration of the training.
+        encrypt_seconds: Of it, encryption of all parties; 0 where nothing is encrypted, like the next three.
+        prove_seconds: Proofs of plaintext knowledge and signatures.
+        verify_seconds: Their verification by the server and by every committee member.
+        open_seconds: Partial openings, their combination, and its checks.
     """
 
     learner: str
@@ -71,6 +75,10 @@ class Run:
     values_per_party: int
     bytes_per_party: int
     seconds: float
+    encrypt_seconds: float = 0.0
+    prove_seconds: float = 0.0
+    verify_seconds: float = 0.0
+    open_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from fedscore.card import Card
 from fedscore.contract import NoiseMode
-from privacy.paillier.ceremony import Ceremony
-from privacy.paillier.shares import KeyShare
 from simulations import methods
 from simulations.dealing import Ground, deal_rows
 from simulations.federation import EncryptionMode
+from simulations.keys import SimulatedKeys
 from simulations.results import Run
 from simulations.scenario import Baseline, Scenario
 
@@ -72,7 +71,7 @@ def jobs_of(terms: Scenario) -> tuple[Job, ...]:
     )
 
 
-def perform(job: Job, ground: Ground, keys: Ceremony | None) -> Outcome:
+def perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
     """Do one training; the same job on the same ground gives the same metrics.
 
     Args:
@@ -110,7 +109,7 @@ def run_jobs(
     jobs: Sequence[Job],
     ground: Ground,
     *,
-    keys: Ceremony | None,
+    keys: SimulatedKeys | None,
     workers: int,
     finished: Callable[[Job], None],
 ) -> tuple[Outcome, ...]:
@@ -141,7 +140,7 @@ def run_jobs(
             processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(ground, _texts(keys)),
+            initargs=(ground, keys.to_texts() if keys is not None else ()),
         )
         try:
             futures = {pool.submit(_perform_here, job): job for job in jobs}
@@ -180,23 +179,13 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-_here: list[tuple[Ground, Ceremony | None]] = []
+_here: list[tuple[Ground, SimulatedKeys | None]] = []
 
 
-def _texts(keys: Ceremony | None) -> tuple[str, ...]:
-    # A share refuses to be pickled, so that it goes nowhere by accident; here all holders are one researcher.
-    return () if keys is None else tuple(share.to_json() for share in keys.shares)
-
-
-def _keys(texts: tuple[str, ...]) -> Ceremony | None:
-    shares = tuple(KeyShare.from_json(text) for text in texts)
-    return Ceremony(public_key=shares[0].public_key, shares=shares) if shares else None
-
-
-def _begin(ground: Ground, share_texts: tuple[str, ...]) -> None:
+def _begin(ground: Ground, key_texts: tuple[str, ...]) -> None:
     # The terminal sends Ctrl-C to every process; the first one tells the others when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _here.append((ground, _keys(share_texts)))
+    _here.append((ground, SimulatedKeys.from_texts(key_texts) if key_texts else None))
 
 
 def _perform_here(job: Job) -> Outcome:

@@ -12,9 +12,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from fedscore.contract import NoiseMode, Role
+from fedscore.contract import CommitteeTerms, FindingLevel, NoiseMode, Role
+from fedscore.contract.encryption_rules import committee_problems
 from fedscore.errors import ScenarioError
 from simulations.federation import EncryptionMode
 from simulations.overrides import with_overrides
@@ -173,6 +183,7 @@ class PrivacyGrid(_Section):
         noise: Who adds noise: shares that add up, every party in full, or nobody.
         absent: Parties that the noise may lack.
         colluding_parties: Parties whose own share of the noise protects nobody from them.
+        spare_rounds: Sums of a run that may be abandoned and asked again, paid for beforehand.
     """
 
     epsilon: Annotated[tuple[_Epsilon, ...], BeforeValidator(_listed), Field(min_length=1)] = (1.0,)
@@ -180,6 +191,7 @@ class PrivacyGrid(_Section):
     noise: NoiseMode = NoiseMode.SHARED
     absent: int = Field(default=0, ge=0)
     colluding_parties: int = Field(default=1, ge=1)
+    spare_rounds: int = Field(default=0, ge=0, le=100)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -188,16 +200,42 @@ class PrivacyGrid(_Section):
         return self
 
 
+_TWO_OF_THREE = CommitteeTerms(members=3, threshold=2, colluding_members=1)
+
+
+def _require_committee(committee: CommitteeTerms | None, *, absences: bool) -> None:
+    """The contract's own rules, so that no scenario asks for what no contract may say."""
+    if committee is None:
+        return
+    problems = committee_problems((), committee, absences=absences)
+    mistakes = [problem.message for problem in problems if problem.level is FindingLevel.ERROR]
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+
+
 class EncryptionChoice(_Section):
     """How sums are added.
 
     Attributes:
         mode: Under Paillier encryption, or plainly: with one seed both open the same integers.
         key_bits: Bits of the Paillier modulus.
+        committee: Who opens sums; two of three members where it is left out and sums are encrypted. It is put
+            into the contract; plain sums have no use for it.
     """
 
     mode: EncryptionMode = EncryptionMode.PAILLIER
     key_bits: int = Field(default=3072, ge=2048, le=8192)
+    committee: CommitteeTerms | None = Field(default=None, validate_default=True)
+
+    @field_validator("committee")
+    @classmethod
+    def _committee_of_encrypted_sums(
+        cls, committee: CommitteeTerms | None, told: ValidationInfo
+    ) -> CommitteeTerms | None:
+        _require_committee(committee, absences=False)
+        if committee is None and told.data.get("mode") is EncryptionMode.PAILLIER:
+            return _TWO_OF_THREE
+        return committee
 
 
 class Scenario(_Section):
@@ -215,6 +253,19 @@ class Scenario(_Section):
     def _consistent(self) -> Self:
         if len(set(self.baselines)) != len(self.baselines):
             raise ValueError("baselines names the same baseline twice")
+        return self
+
+    @model_validator(mode="after")
+    def _committee_fits_absences(self) -> Self:
+        try:
+            _require_committee(self.encryption.committee, absences=self.privacy.absent > 0)
+        except ValueError as refused:
+            which = (
+                "encryption.committee"
+                if "committee" in self.encryption.model_fields_set
+                else "encryption.committee is left out, and the usual one, two of three members,"
+            )
+            raise ValueError(f"{which} does not fit privacy.absent: {refused}") from None
         return self
 
 

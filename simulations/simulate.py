@@ -10,10 +10,10 @@ from typing import Protocol
 
 from fedscore.contract import Contract
 from fedscore.errors import ScenarioError
-from privacy.paillier.ceremony import Ceremony, deal
 from simulations.dealing import Ground, read_ground
 from simulations.federation import EncryptionMode
 from simulations.files import result_folder, write_whole
+from simulations.keys import SimulatedKeys, hold_ceremony
 from simulations.lightgbm_ceiling import require_lightgbm
 from simulations.lookup import find_contract, find_data
 from simulations.report import ReportContent, render
@@ -110,12 +110,12 @@ def simulate(
     return results, folder
 
 
-def _ceremony(ground: Ground, watcher: Watcher) -> Ceremony | None:
+def _ceremony(ground: Ground, watcher: Watcher) -> SimulatedKeys | None:
     terms = ground.terms.encryption
     if terms.mode is not EncryptionMode.PAILLIER:
         return None
     watcher.stage(f"key ceremony ({terms.key_bits} bits)")
-    return deal(bits=terms.key_bits, members=1, threshold=1)
+    return hold_ceremony(ground.contract, key_bits=terms.key_bits)
 
 
 def _first_contract(jobs: Sequence[Job], ground: Ground) -> Contract:

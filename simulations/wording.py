@@ -127,11 +127,13 @@ def _assumptions(run: Run, contract: Contract) -> Statement:
         f"absent and up to {terms.colluding_parties} known to an adversary (a party always knows its own); "
         "the other parties draw their shares honestly."
     )
+    committee = contract.encryption.committee
     encryption = (
-        "Nothing less than a whole sum is opened: the operator invents no submissions, the holders of the "
-        "key do not open single numbers, and Paillier encryption with "
-        f"{contract.encryption.key_bits} bits holds."
-        if run.encrypted
+        f"Nothing less than a whole sum is opened, whatever the operator does: of the {committee.members} "
+        f"members of the committee, {committee.threshold} of whom open a sum together, at most "
+        f"{committee.colluding_members} collude with it; whoever dealt the key has erased it; and Paillier "
+        f"encryption with {contract.encryption.key_bits} bits holds."
+        if run.encrypted and committee is not None
         else "Numbers of single parties stay hidden: this simulation added them in clear, on one machine, "
         "which stands for a deployment that encrypts them and opens the same integers."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,7 @@ def _check(
             "valid": not errors,
             "hash": contract.hash() if contract is not None else None,
             "run": price,
+            "committee": _committee(contract),
             "findings": told,
         }
         typer.echo(json.dumps(document, indent=2))
@@ -56,11 +58,8 @@ def _check(
             place = f"{file}:{finding.line}" if finding.line is not None else str(file)
             typer.echo(f"{place}: {finding.level}: {finding.where}: {finding.message}")
         typer.echo(_verdict(file, errors, contract))
-        if price is not None:
-            typer.echo(
-                f"a run: {price['sums']} private sums, epsilon {price['epsilon']} for a record and "
-                f"{price['epsilon_person']} for a person, at delta {price['delta']}"
-            )
+        for line in (*_price_in_words(price), *_committee_in_words(_committee(contract))):
+            typer.echo(line)
     if errors:
         raise typer.Exit(1)
 
@@ -80,10 +79,42 @@ def _price(contract: Contract) -> dict[str, float | int | None]:
     ]
     return {
         "sums": agenda.rounds,
+        "spare_rounds": contract.privacy.spare_rounds,
+        "spare_factor": float(agenda.spare_factor),
         "epsilon": bounded[0],
         "epsilon_person": bounded[1],
         "delta": contract.privacy.delta,
     }
+
+
+def _price_in_words(price: dict[str, float | int | None] | None) -> Iterator[str]:
+    if price is None:
+        return
+    yield (
+        f"a run: {price['sums']} private sums, epsilon {price['epsilon']} for a record and "
+        f"{price['epsilon_person']} for a person, at delta {price['delta']}"
+    )
+    if price["spare_rounds"]:
+        yield (
+            f"spare rounds: {price['spare_rounds']} sums may be abandoned and asked again, within that "
+            f"epsilon; for this the variance of every sum's noise is {price['spare_factor']:.4g} times as "
+            "large"
+        )
+
+
+def _committee(contract: Contract | None) -> dict[str, int] | None:
+    if contract is None or contract.encryption.committee is None:
+        return None
+    return contract.encryption.committee.model_dump()
+
+
+def _committee_in_words(committee: dict[str, int] | None) -> Iterator[str]:
+    if committee is not None:
+        yield (
+            f"the committee: any {committee['threshold']} of {committee['members']} members open a sum, "
+            f"{committee['colluding_members']} of them may collude with the server, and "
+            f"{committee['members'] - committee['threshold']} may be away or lie"
+        )
 
 
 def _verdict(file: Path, errors: int, contract: Contract | None) -> str:

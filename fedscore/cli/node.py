@@ -16,9 +16,33 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add the group of commands to the application."""
     group = typer.Typer(no_args_is_help=True, help="Node: an organisation's part of a federation.")
+    group.command("init")(_init)
     group.command("check")(_check)
     group.command("start")(_start)
     app.add_typer(group, name="node")
+
+
+def _init(
+    file: Annotated[Path, typer.Argument(help="The node's configuration, node.toml.", metavar="FILE")],
+) -> None:
+    """Begin the memory of what this node answers under a key; once for each key, or after a loss.
+
+    A committee member's memory is begun by fedscore keys accept, with its share. If it was lost, wait until
+    the run that is going on has ended, and begin another one here: the member then abstains until the
+    transcript proves that what it may have forgotten is over.
+    """
+    from clients.config import load_node_config  # noqa: PLC0415 - other commands do not pay for it
+    from clients.deployment import accepted_contract  # noqa: PLC0415
+    from clients.memory import FileMemory  # noqa: PLC0415
+    from fedscore.sums.ceremonies import ceremony_of  # noqa: PLC0415
+    from fedscore.sums.series import KeySeries  # noqa: PLC0415
+
+    config = load_node_config(file)
+    series = KeySeries.of(ceremony_of(accepted_contract(config), config.ceremony))
+    FileMemory.create(config.state, series, abstains=True)
+    typer.echo(f"memory           {config.state}: begun; never restore it from a backup")
+    if config.key_share is not None:
+        typer.echo("committee        this member abstains until a sum with its own new submission is opened")
 
 
 def _check(
@@ -32,20 +56,25 @@ def _check(
     """
     from clients.config import load_node_config  # noqa: PLC0415 - other commands do not pay for it
     from clients.deployment import load_rows, node_of  # noqa: PLC0415
+    from clients.node import AUDITOR  # noqa: PLC0415
     from fedscore.learners.agenda import Agenda  # noqa: PLC0415
 
     config = load_node_config(file)
     node = node_of(config)
-    rows = load_rows(config.data, node.contract, role=config.role)
+    rows = (
+        load_rows(config.data, node.contract, role=config.role)
+        if config.data is not None and config.role is not None
+        else None
+    )
     agenda = Agenda(node.contract, run="0" * 32)
     found: dict[str, Any] = {
         "party": config.party,
-        "role": config.role.value,
+        "role": config.role.value if config.role is not None else AUDITOR,
         "committee_member": node.committee_member,
         "contract": node.contract.name,
         "contract_hash": node.contract.hash(),
-        "training_rows": len(rows),
-        "bad_rate": round(float(rows.outcome.mean()), 4) if len(rows) else None,
+        "training_rows": len(rows) if rows is not None else 0,
+        "bad_rate": round(float(rows.outcome.mean()), 4) if rows is not None and len(rows) else None,
         "epsilon": agenda.record.epsilon,
         "epsilon_person": agenda.person.epsilon,
         "delta": node.contract.privacy.delta,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.columns import Columns
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from fedscore.cli.tables import party_table, points_tables, run_table, summary_table
 from simulations.demo import DemoResult
-from simulations.results import Results
+from simulations.results import Results, Run
 from simulations.wording import promises
 
 __all__ = ["tell_demo", "tell_simulation"]
@@ -23,6 +24,7 @@ def tell_demo(demo: DemoResult) -> None:
     runs = demo.results.runs
     console.print("[bold]The people are synthetic:[/bold] nobody in these data exists.\n")
     console.print(run_table(runs))
+    _split(console, runs)
     console.print(
         f"\nThe key ceremony ({demo.contract.encryption.key_bits} bits) took {demo.ceremony_seconds:.1f} s "
         "more. All methods are measured on the same test rows of all organisations; of the local cards, the "
@@ -42,7 +44,26 @@ def tell_simulation(results: Results, folder: Path) -> None:
     """Print what a simulation found to standard output."""
     console = Console(highlight=False)
     console.print(summary_table(results.summary))
+    _split(console, results.runs)
     _files(console, folder)
+
+
+def _split(console: Console, runs: Sequence[Run]) -> None:
+    """Say where the time of encrypted runs went; all parties, all members and the server took turns."""
+    encrypted = [run for run in runs if run.encrypted]
+    if not encrypted:
+        return
+    parts = {
+        "encrypt": sum(run.encrypt_seconds for run in encrypted),
+        "prove": sum(run.prove_seconds for run in encrypted),
+        "verify": sum(run.verify_seconds for run in encrypted),
+        "open": sum(run.open_seconds for run in encrypted),
+    }
+    rest = sum(run.seconds for run in encrypted) - sum(parts.values())
+    told = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in parts.items())
+    console.print(
+        f"\nEncrypted sums, all organisations one after another: {told}; everything else {rest:.1f} s"
+    )
 
 
 def _files(console: Console, folder: Path) -> None:

@@ -74,6 +74,10 @@ class ProgressWatcher:
         """A sum was opened: its name, its number from 1, and how many there will be."""
         self._progress.update(self._task, description=f"opened {name}", completed=number, total=rounds)
 
+    def noticed(self, what: str) -> None:
+        """Something did not go as it should, and the run went on."""
+        self._console.print(what, highlight=False)
+
     def _end_stage(self) -> None:
         if self._stage is not None:
             text, begun = self._stage

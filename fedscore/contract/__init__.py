@@ -23,13 +23,23 @@ from fedscore.contract.findings import Finding, FindingLevel
 from fedscore.contract.model import Contract
 from fedscore.contract.parsing import load_contract, parse_contract
 from fedscore.contract.tables import Cell, CellKind, Table
-from fedscore.contract.terms import EncryptionTerms, NoiseMode, Outcome, Party, PrivacyTerms, RowRules, Split
+from fedscore.contract.terms import (
+    CommitteeTerms,
+    EncryptionTerms,
+    NoiseMode,
+    Outcome,
+    Party,
+    PrivacyTerms,
+    RowRules,
+    Split,
+)
 
 __all__ = [
     "ALL_ROLES",
     "Cell",
     "CellKind",
     "Characteristic",
+    "CommitteeTerms",
     "Contract",
     "Derived",
     "Direction",

@@ -16,7 +16,7 @@ from fedscore.contract.findings import Finding, FindingLevel, Path, Problem, err
 from fedscore.contract.locations import lines_of, nearest_line
 from fedscore.contract.model import Contract
 from fedscore.contract.rules import problems_of
-from fedscore.contract.terms import Outcome, Party, PrivacyTerms, RowRules
+from fedscore.contract.terms import EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules
 from fedscore.contract.values import Term
 
 __all__ = ["check"]
@@ -97,6 +97,7 @@ def _draft_of(raw: Mapping[str, Any]) -> Draft:
         outcome=_read(Outcome, raw.get("outcome")),
         rows=_read(RowRules, raw.get("rows")),
         privacy=_read(PrivacyTerms, raw.get("privacy")),
+        encryption=_read(EncryptionTerms, raw.get("encryption", {})),
         unreadable=frozenset(
             name
             for key, readable in (("characteristics", characteristics), ("derived", derived))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedscore.contract.characteristics import Characteristic, Derived, Interaction, Role
-from fedscore.contract.terms import Outcome, Party, PrivacyTerms, RowRules
+from fedscore.contract.terms import EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules
 
 __all__ = ["Draft"]
 
@@ -24,6 +24,7 @@ class Draft:
         outcome: None if unreadable, as the following.
         rows: Rules for rows.
         privacy: Privacy terms.
+        encryption: Encryption terms.
         unreadable: Names of characteristics that exist but could not be read: a reference to one of them
             is no second mistake.
     """
@@ -36,6 +37,7 @@ class Draft:
     outcome: Outcome | None
     rows: RowRules | None
     privacy: PrivacyTerms | None
+    encryption: EncryptionTerms | None
     unreadable: frozenset[str]
 
     def by_name(self) -> Mapping[str, Characteristic | Derived]:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic_core import ErrorDetails
 
 from fedscore.contract.findings import closest
-from fedscore.contract.values import Term
+from fedscore.contract.values import Term, pattern_in_words
 
 __all__ = ["explain"]
 
@@ -29,9 +29,7 @@ _LIMIT: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than_equal": lambda context: f"{context['le']:g} or less",
     "enum": lambda context: f"one of {context['expected']}".replace("'", '"'),
     "literal_error": lambda context: str(context["expected"]).replace("'", '"'),
-    "string_pattern_mismatch": lambda _: (
-        "a name: a letter or digit, then letters, digits, - _ . (at most 64)"
-    ),
+    "string_pattern_mismatch": lambda context: pattern_in_words(context["pattern"]),
     "string_too_long": lambda context: f"at most {context['max_length']} characters long",
     "too_short": lambda context: f"an array of at least {context['min_length']}",
 }

@@ -87,6 +87,7 @@ class Contract(Term):
             outcome=self.outcome,
             rows=self.rows,
             privacy=self.privacy,
+            encryption=self.encryption,
             unreadable=frozenset(),
         )
 
@@ -130,6 +131,18 @@ class Contract(Term):
         """The roster by name, in the contract's order."""
         return MappingProxyType({party.name: party for party in self.parties})
 
+    @cached_property
+    def signing_keys(self) -> Mapping[str, bytes]:
+        """What signatures are checked with: 32 bytes by the party's name, of the parties that have a key."""
+        return MappingProxyType(
+            {party.name: bytes.fromhex(party.key) for party in self.parties if party.key is not None}
+        )
+
+    @property
+    def smallest_cohort(self) -> int:
+        """The smallest number of parties whose sum may be opened, by both rules of the privacy terms."""
+        return max(self.privacy.minimum_cohort, len(self.parties) - self.privacy.absent)
+
     def source_columns(self, role: Role) -> tuple[str, ...]:
         """Columns that an organisation of a role must supply for its characteristics.
 
@@ -169,7 +182,7 @@ class Contract(Term):
             **changes: Fields of `EncryptionTerms`.
 
         Raises:
-            ContractError: A field is unknown or out of range.
+            ContractError: A field is unknown or out of range, or the result would be inconsistent.
         """
         return self._changed(encryption={**self.encryption.model_dump(), **changes})
 

@@ -8,6 +8,7 @@ from fedscore.contract.characteristic_rules import characteristic_problems
 from fedscore.contract.characteristics import ALL_ROLES
 from fedscore.contract.derived_rules import derived_problems
 from fedscore.contract.draft import Draft
+from fedscore.contract.encryption_rules import encryption_problems, signing_key_problems
 from fedscore.contract.findings import Problem, error, warning
 from fedscore.contract.interaction_rules import interaction_problems
 from fedscore.contract.terms import NoiseMode, PrivacyTerms
@@ -32,6 +33,8 @@ def problems_of(draft: Draft) -> tuple[Problem, ...]:
         *_person_problems(draft),
         *_roster_problems(draft),
         *_privacy_problems(draft),
+        *encryption_problems(draft),
+        *signing_key_problems(draft),
     )
 
 

@@ -8,9 +8,18 @@ from typing import Annotated
 from pydantic import Field
 
 from fedscore.contract.characteristics import Role
-from fedscore.contract.values import ColumnName, Identifier, Term, Text
+from fedscore.contract.values import ColumnName, Hex64, Identifier, Term, Text
 
-__all__ = ["EncryptionTerms", "NoiseMode", "Outcome", "Party", "PrivacyTerms", "RowRules", "Split"]
+__all__ = [
+    "CommitteeTerms",
+    "EncryptionTerms",
+    "NoiseMode",
+    "Outcome",
+    "Party",
+    "PrivacyTerms",
+    "RowRules",
+    "Split",
+]
 
 
 class Outcome(Term):
@@ -92,12 +101,55 @@ class PrivacyTerms(Term):
     minimum_cohort: Annotated[int, Field(strict=True, ge=2)] = 2
     """The smallest number of parties whose sum is opened; at least 2."""
 
+    spare_rounds: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
+    """How many sums of one run may be abandoned and asked again: 0 to 100; more noise pays for it."""
+
+
+class CommitteeTerms(Term):
+    """Who opens sums: its members hold shares of the private key, and `threshold` of them open together.
+
+    Its members may be organisations or not (an auditor may sit on it), so its size has nothing to do with
+    that of the roster. `encryption_rules.committee_problems` has the rules between the three numbers.
+    """
+
+    members: Annotated[int, Field(strict=True, ge=1, le=32)]
+    """How many members hold a share of the private key: 1 to 32."""
+
+    threshold: Annotated[int, Field(strict=True, ge=1)]
+    """How many of them it takes to open a sum: more than may collude, no more than there are."""
+
+    colluding_members: Annotated[int, Field(strict=True, ge=0)]
+    """How many of them may collude with the server: 0 or more."""
+
+    def least_threshold(self, *, absences: bool) -> int:
+        """The smallest threshold under which colluding members open nothing that they should not.
+
+        Colluding members must not open by themselves: t > c. With absences several cohorts of a round are
+        admissible, an honest member helps to open one of them, and a colluding one all. So two could be
+        opened if 2t <= (N - c) + 2c, and their difference may be one party's own vector: 2t > N + c.
+
+        Args:
+            absences: Whether sums may lack parties, so that more than one cohort is admissible.
+
+        Returns:
+            c + 1, or with absences floor((N + c) / 2) + 1; above N if no threshold would do.
+        """
+        if absences:
+            return (self.members + self.colluding_members) // 2 + 1
+        return self.colluding_members + 1
+
 
 class EncryptionTerms(Term):
     """How sums are encrypted."""
 
     key_bits: Annotated[int, Field(strict=True, ge=2048, le=8192)] = 3072
     """Bits of the Paillier modulus: 2048 to 8192."""
+
+    committee: CommitteeTerms | None = None
+    """Who opens sums, as {members = 7, threshold = 5, colluding_members = 1}; a node needs it."""
+
+    ceremony: Hex64 | None = None
+    """The hash of the key ceremony's record, which names the committee's members; a node needs it."""
 
 
 class Party(Term):
@@ -108,3 +160,6 @@ class Party(Term):
 
     role: Role
     """What it is to the consortium: "platform" or "collector"."""
+
+    key: Hex64 | None = None
+    """The key that its signatures are checked with, from `fedscore keys identity`; a node needs it."""

@@ -6,7 +6,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["ColumnName", "Edges", "Identifier", "Level", "Number", "Term", "Text"]
+__all__ = [
+    "ColumnName",
+    "Edges",
+    "Hex64",
+    "Identifier",
+    "Level",
+    "Number",
+    "Term",
+    "Text",
+    "pattern_in_words",
+]
 
 
 class Term(BaseModel):
@@ -49,5 +59,23 @@ Text = Annotated[str, Field(min_length=1)]
 ColumnName = Annotated[str, Field(min_length=1, max_length=256)]
 """The name of a column of an organisation's file."""
 
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+_HEX_64 = r"^[0-9a-f]{64}$"
+
+Identifier = Annotated[str, Field(pattern=_NAME)]
 """A name that is safe in a file name, a log and a message."""
+
+Hex64 = Annotated[str, Field(pattern=_HEX_64)]
+"""32 bytes: a hash, or a public key. There is one way to write them, so that equal bytes hash equally."""
+
+
+def pattern_in_words(pattern: str) -> str:
+    """Say what a pattern of this module asks for.
+
+    Args:
+        pattern: The pattern of `Identifier` or of `Hex64`.
+    """
+    return {
+        _NAME: "a name: a letter or digit, then letters, digits, - _ . (at most 64)",
+        _HEX_64: "64 hexadecimal digits, 0 to 9 and a to f",
+    }[pattern]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,9 +15,10 @@ from fedscore.contract import Contract, NoiseMode
 from fedscore.errors import AccountingError, BudgetExhausted, ProtocolError
 from fedscore.learners.program import Program, Steps
 from fedscore.learners.scorecard.program import Scorecard
-from fedscore.sums import Envelope, PlannedSum, Query, SumRequest, derive_request
+from fedscore.sums import Envelope, PlannedSum, Query, SumRequest, chain_openings, derive_request
 from privacy.dp.accounting import Guarantee, gaussian_mu, guarantee
-from privacy.dp.events import Composed
+from privacy.dp.discrete_lemma import gaussian_bound
+from privacy.dp.events import Composed, DistributedGaussian
 
 __all__ = ["Agenda", "Turn"]
 
@@ -49,7 +48,9 @@ class Agenda:
         contract: With its roster.
         run: 32 hexadecimal digits, fresh for every run.
         requests: The planned sums' requests at their largest dimension, in order.
-        event: What the whole program costs.
+        spares: What each further round is charged as, so that a sum may be abandoned and asked again.
+        spare_factor: By how much the spare rounds multiply the variance of every sum's noise.
+        event: What the whole program costs, with all its spare rounds.
         record: (ε, δ) for one record of one organisation.
         person: (ε, δ) for a person with all records that the contract allows.
     """
@@ -69,13 +70,17 @@ class Agenda:
         self._plan = self._program.plan
         if sum((planned.share for planned in self._plan), Fraction(0)) != 1:
             raise AccountingError("the shares of the program's sums do not add to one: this is a defect")
+        spare_rounds = contract.privacy.spare_rounds
+        self.spare_factor = 1 + spare_rounds * max(planned.share for planned in self._plan)
         self.requests = tuple(
             derive_request(
                 planned, dimension=planned.dimension_limit, mu=self._mu(planned), contract=contract
             )
             for planned in self._plan
         )
-        self.event = Composed(events=tuple(request.event for request in self.requests))
+        dearest = _dearest(self.requests)
+        self.spares = tuple(replace(dearest, name=f"spare {number}") for number in range(1, spare_rounds + 1))
+        self.event = Composed(events=tuple(request.event for request in (*self.requests, *self.spares)))
         rules = contract.rows
         group = rules.organisations_per_person * rules.rows_per_person
         self.record: Guarantee = guarantee(self.event, delta=contract.privacy.delta)
@@ -97,8 +102,43 @@ class Agenda:
         """Number of private sums."""
         return len(self._plan)
 
-    def turn(self, openings: Sequence[Opening]) -> Turn:
+    @property
+    def most_rounds(self) -> int:
+        """Number of rounds that are paid for: the private sums, and those that may be asked again."""
+        return len(self._plan) + len(self.spares)
+
+    def turn(self, openings: Sequence[Opening], *, round_number: int, head: str) -> Turn:
         """Derives the next private sum from everything opened so far.
+
+        Args:
+            openings: Of this run.
+            round_number: The round, counted per key.
+            head: Hash of the transcript's head that the round is chained to.
+
+        Raises:
+            ProtocolError: The openings are not those of this program, or it has ended.
+        """
+        query, request = self.next_sum(openings)
+        digest = request.digest(
+            contract_hash=self._contract_hash,
+            run=self.run,
+            round_number=round_number,
+            step=len(openings),
+            head=head,
+            openings=chain_openings(openings),
+        )
+        envelope = Envelope(
+            run=self.run,
+            round=round_number,
+            contract_hash=self._contract_hash,
+            head=head,
+            digest=digest,
+            request=request,
+        )
+        return Turn(query=query, envelope=envelope)
+
+    def next_sum(self, openings: Sequence[Opening]) -> tuple[Query, SumRequest]:
+        """Derives what the next private sum is, wherever it takes place.
 
         Raises:
             ProtocolError: The openings are not those of this program, or it has ended.
@@ -106,18 +146,7 @@ class Agenda:
         self._follow(openings)
         if self._query is None:
             raise ProtocolError(f"the program ends after {self.rounds} rounds: there is no further sum")
-        number = len(openings)
-        request = self._request(number, self._query)
-        digest = request.digest(
-            contract_hash=self._contract_hash,
-            run=self.run,
-            number=number,
-            transcript=_transcript_hash(openings),
-        )
-        return Turn(
-            query=self._query,
-            envelope=Envelope(run=self.run, number=number, digest=digest, request=request),
-        )
+        return self._query, self._request(len(openings), self._query)
 
     def finish(self, openings: Sequence[Opening]) -> Card:
         """Returns the card, with what it cost, once all sums are opened.
@@ -135,7 +164,7 @@ class Agenda:
         if terms.noise is NoiseMode.NONE:
             return math.inf
         total = gaussian_mu(terms.epsilon, terms.delta * (1 - DELTA_RESERVE))
-        return total * math.sqrt(planned.share)
+        return total * math.sqrt(planned.share / self.spare_factor)
 
     def _request(self, number: int, query: Query) -> SumRequest:
         planned = self._plan[number]
@@ -194,19 +223,25 @@ class Agenda:
                     "shares": request.parties,
                     "dimension": request.dimension,
                 }
-                for request in self.requests
+                for request in (*self.requests, *self.spares)
             ),
         )
 
 
+def _dearest(requests: Sequence[SumRequest]) -> SumRequest:
+    """What repeating any of the sums costs at most.
+
+    Whoever makes a round fail chooses which sum is repeated, after all openings so far. So a spare round has
+    the sensitivity and the noise of the sum with the largest mu, on that sum's lattice, and the length of
+    the longest.
+    """
+
+    def price(request: SumRequest) -> Fraction:
+        event = request.event
+        return gaussian_bound(event).mu_squared if isinstance(event, DistributedGaussian) else Fraction(0)
+
+    return replace(max(requests, key=price), dimension=max(request.dimension for request in requests))
+
+
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _transcript_hash(openings: Sequence[Opening]) -> str:
-    """Chains the openings, so that requests of forked transcripts differ."""
-    chain = b""
-    for opening in openings:
-        body = struct.pack("<Q", opening.size) + np.ascontiguousarray(opening, dtype="<i8").tobytes()
-        chain = hashlib.sha256(chain + body).digest()
-    return chain.hex()

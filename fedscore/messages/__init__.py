@@ -5,5 +5,6 @@ meets a Flower record, and is imported by those who carry messages.
 """
 
 from fedscore.messages.protocol import Ask, Phase, Refusal, RefusalCode, Reply
+from fedscore.messages.transcript import Head
 
-__all__ = ["Ask", "Phase", "Refusal", "RefusalCode", "Reply"]
+__all__ = ["Ask", "Head", "Phase", "Refusal", "RefusalCode", "Reply"]

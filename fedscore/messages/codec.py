@@ -20,6 +20,7 @@ from flwr.app import ConfigRecord, RecordDict
 
 from fedscore.errors import ProtocolError
 from fedscore.messages.protocol import Ask, Phase, Refusal, RefusalCode, Reply
+from fedscore.messages.transcript import read_head
 
 __all__ = [
     "MAXIMUM_ROUND",
@@ -32,20 +33,32 @@ __all__ = [
     "encode_ask",
 ]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Version of the wire form; the two sides of a conversation must have the same."""
 
-MAXIMUM_ROUND: Final = 100_000
-"""Largest round number; a program of more rounds would be priced out of any budget long before."""
+MAXIMUM_ROUND: Final = (1 << 32) - 1
+"""Largest round number, as in the wire form of vectors."""
 
 MAXIMUM_TEXT: Final = 200
 """Largest length of a name or version, in characters."""
 
 MESSAGE_TYPES: Final[Mapping[Phase, str]] = MappingProxyType(
-    {Phase.HELLO: "query.hello", Phase.COLLECT: "train.collect", Phase.OPEN: "train.open"}
+    {
+        Phase.HELLO: "query.hello",
+        Phase.COLLECT: "train.collect",
+        Phase.OPEN: "train.open",
+        Phase.PROVE: "query.prove",
+    }
 )
 """Flower's message type of each phase, by which it picks the handler."""
 
+SIGNATURE_BYTES: Final = 64
+"""Length of an Ed25519 signature (RFC 8032)."""
+
+MAXIMUM_MEMBER: Final = 32
+"""Largest number of a committee's member."""
+
+_ABOUT_A_SUM: Final = frozenset({Phase.OPEN, Phase.PROVE})
 _RECORD: Final = "fedscore"
 _NO_MEMBER: Final = -1
 _RUN = re.compile(r"[0-9a-f]{32}")
@@ -60,6 +73,10 @@ _ASK_KEYS: Final = frozenset(
         "run",
         "round",
         "contract-hash",
+        "head",
+        "opening",
+        "signers",
+        "head-signatures",
         "request-hash",
         "openings",
         "parties",
@@ -78,6 +95,9 @@ _REPLY_KEYS: Final = frozenset(
         "run",
         "round",
         "request-hash",
+        "last-round",
+        "head-signature",
+        "signature",
         "payload",
     }
 )
@@ -94,6 +114,7 @@ def encode_ask(ask: Ask) -> RecordDict:
     """
     _check_ask(ask)
     names = sorted(ask.submissions)
+    signers = sorted(ask.head_signatures)
     return _record(
         "ask",
         {
@@ -101,6 +122,10 @@ def encode_ask(ask: Ask) -> RecordDict:
             "run": str(ask.run),
             "round": ask.round,
             "contract-hash": str(ask.contract_hash),
+            "head": ask.head.to_bytes(),
+            "opening": ask.opening,
+            "signers": signers,
+            "head-signatures": [ask.head_signatures[signer] for signer in signers],
             "request-hash": str(ask.request_hash),
             "openings": [opening.astype(_OPENING_TYPE).tobytes() for opening in ask.openings],
             "parties": names,
@@ -120,11 +145,20 @@ def decode_ask(records: RecordDict) -> Ask:
     submissions = _list(fields, "submissions", bytes)
     if names != sorted(set(names)) or len(names) != len(submissions):
         raise ProtocolError("the ask's submissions are not one for each party, in the order of their names")
+    signers = _list(fields, "signers", int)
+    signatures = _list(fields, "head-signatures", bytes)
+    if signers != sorted(set(signers)) or len(signers) != len(signatures):
+        raise ProtocolError(
+            "the head's signatures are not one for each member, in the order of their numbers"
+        )
     ask = Ask(
         phase=_member(fields, "phase", Phase),
         run=_value(fields, "run", str),
         round=_value(fields, "round", int),
         contract_hash=_value(fields, "contract-hash", str),
+        head=read_head(_value(fields, "head", bytes)),
+        opening=_value(fields, "opening", bytes),
+        head_signatures=MappingProxyType(dict(zip(signers, signatures, strict=True))),
         request_hash=_value(fields, "request-hash", str),
         openings=tuple(_opening(content) for content in _list(fields, "openings", bytes)),
         submissions=MappingProxyType(dict(zip(names, submissions, strict=True))),
@@ -161,6 +195,9 @@ def encode_answer(answer: Reply | Refusal) -> RecordDict:
             "run": str(answer.run),
             "round": answer.round,
             "request-hash": str(answer.request_hash),
+            "last-round": answer.last_round,
+            "head-signature": answer.head_signature,
+            "signature": answer.signature,
             "payload": answer.payload,
         },
     )
@@ -192,6 +229,9 @@ def decode_answer(records: RecordDict) -> Reply | Refusal:
             run=_value(fields, "run", str),
             round=_value(fields, "round", int),
             request_hash=_value(fields, "request-hash", str),
+            last_round=_value(fields, "last-round", int),
+            head_signature=_value(fields, "head-signature", bytes),
+            signature=_value(fields, "signature", bytes),
             payload=_value(fields, "payload", bytes),
         )
     _check_answer(answer)
@@ -206,43 +246,56 @@ def _check_ask(ask: Ask) -> None:
     )
     _check_round(ask.round, ask.phase)
     _check_request_hash(ask.request_hash, ask.phase)
-    _demand(len(ask.openings) == ask.round, "the transcript does not hold one opening for each earlier round")
+    _demand(hello or len(ask.openings) < ask.round, "the transcript holds more openings than rounds before")
     _demand(
         all(_is_vector(opening) for opening in ask.openings), "an opening is no vector of 64-bit integers"
     )
     _demand(
-        bool(ask.submissions) == (ask.phase is Phase.OPEN),
-        "the ask to open carries submissions, and no other does"
-        if not hello
-        else "a hello carries submissions",
+        bool(ask.submissions) == (ask.phase in _ABOUT_A_SUM),
+        "the asks to open and to prove carry submissions, and no others do",
     )
+    _demand(not (hello and ask.openings), "a hello carries openings")
     for party in ask.submissions:
         _check_text(party, "a party's name")
+    for signer, signature in ask.head_signatures.items():
+        _demand(0 <= signer <= MAXIMUM_MEMBER, "the number of the committee's member is out of range")
+        _check_signature(signature)
 
 
 def _check_answer(answer: Reply | Refusal) -> None:
-    _check_round(answer.round, answer.phase)
     if isinstance(answer, Refusal):
+        # Whoever could not read an ask, or got that of another phase, must be able to say so.
+        _demand(0 <= answer.round <= MAXIMUM_ROUND, f"the round of a refusal is outside 0 to {MAXIMUM_ROUND}")
         _check_text(answer.party, "the party's name", empty=True)
         return
+    _check_round(answer.round, answer.phase)
     _check_text(answer.party, "the party's name")
     _check_text(answer.role, "the party's role")
     _check_text(answer.version, "the node's version")
     _check_request_hash(answer.request_hash, answer.phase)
     _demand(_RUN.fullmatch(answer.run) is not None, "the run is not written as 32 hexadecimal digits")
     _demand(
-        answer.committee_member is None or 0 <= answer.committee_member <= MAXIMUM_ROUND,
+        answer.committee_member is None or 0 <= answer.committee_member <= MAXIMUM_MEMBER,
         "the number of the committee's member is out of range",
     )
-    _demand(
-        bool(answer.payload) == (answer.phase is not Phase.HELLO),
-        "a hello has a payload, or another reply has none",
-    )
+    hello = answer.phase is Phase.HELLO
+    _demand(0 <= answer.last_round <= MAXIMUM_ROUND, f"the last round is outside 0 to {MAXIMUM_ROUND}")
+    _check_signature(answer.head_signature, empty=True)
+    _check_signature(answer.signature, empty=not hello)
+    _demand(hello or not answer.signature, "a reply other than a hello introduces the node")
+    _demand(hello or bool(answer.payload), "a reply other than a hello has no payload")
 
 
 def _check_round(number: int, phase: Phase) -> None:
-    largest = 0 if phase is Phase.HELLO else MAXIMUM_ROUND
-    _demand(0 <= number <= largest, f"the round is outside 0 to {largest}")
+    fits = number == 0 if phase is Phase.HELLO else 1 <= number <= MAXIMUM_ROUND
+    _demand(fits, f"the round is outside 1 to {MAXIMUM_ROUND}, or not 0 in a hello")
+
+
+def _check_signature(signature: bytes, *, empty: bool = False) -> None:
+    _demand(
+        len(signature) == SIGNATURE_BYTES or (empty and not signature),
+        f"a signature does not have {SIGNATURE_BYTES} bytes",
+    )
 
 
 def _check_request_hash(request_hash: str, phase: Phase) -> None:
@@ -266,7 +319,9 @@ def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - the conditio
         )
 
 
-def _record(kind: str, fields: dict[str, str | int | float | bytes | list[str] | list[bytes]]) -> RecordDict:
+def _record(
+    kind: str, fields: dict[str, str | int | float | bytes | list[int] | list[str] | list[bytes]]
+) -> RecordDict:
     content = {"kind": kind, "version": VERSION, **fields}
     return RecordDict({_RECORD: ConfigRecord(content)})  # type: ignore[arg-type]  # dict is invariant in its values
 

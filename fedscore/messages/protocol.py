@@ -3,10 +3,15 @@
 A conversation is a sequence of asks by the server; each node that is asked answers with a reply or a refusal.
 An ask is only a hint: a node derives the request itself, from its own contract and from the transcript, and
 refuses one whose hash differs.
+
+Two numbers tell where an ask stands. Its *round* counts everything that was ever asked under a key, over all
+runs, and never repeats. Its *step* is the position in the run's program: the number of openings before it. A
+round that could not be opened is asked again as a new round of the same step.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,11 +19,13 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from fedscore.messages.transcript import Head
+
 __all__ = ["Ask", "Phase", "Refusal", "RefusalCode", "Reply"]
 
 
 class Phase(StrEnum):
-    """The three things that a server may ask a node for."""
+    """The four things that a server may ask a node for."""
 
     HELLO = "hello"
     """Who are you, and which contract did your owner accept?"""
@@ -28,6 +35,9 @@ class Phase(StrEnum):
 
     OPEN = "open"
     """Your partial opening of the sum of all sealed vectors (members of the committee only)."""
+
+    PROVE = "prove"
+    """A proof of your partial opening: asked for only when the partial openings did not combine."""
 
 
 class RefusalCode(StrEnum):
@@ -43,13 +53,19 @@ class RefusalCode(StrEnum):
     """The node's table does not fit the contract."""
 
     ROUND = "round-refused"
-    """The round was answered before with other content, or the transcript does not lead to it."""
+    """The round was answered before with other content, or is older than one that was."""
+
+    TRANSCRIPT = "transcript-refused"
+    """The history is another than the one known to the node, or nobody that it trusts vouches for it."""
 
     COHORT = "cohort-refused"
     """The submissions are not those of an admissible cohort."""
 
-    CIPHERTEXT = "ciphertext-refused"
-    """A submission is no canonical vector of ciphertexts."""
+    SUBMISSION = "submission-refused"
+    """A submission is malformed, unsigned or unproven."""
+
+    BUDGET = "budget-refused"
+    """The run has had as many rounds as were paid for."""
 
     VERSION = "version-mismatch"
     """The ask is none of the version of these messages that the node speaks."""
@@ -65,17 +81,24 @@ class Ask:
     Attributes:
         phase: What is asked for.
         run: The run, as 32 hexadecimal digits.
-        round: Counted from 0; 0 in a hello.
+        round: The round, counted per key from 1; 0 in a hello.
         contract_hash: Hash of the contract that the server follows, as 64 hexadecimal digits.
+        head: The newest link of the key's transcript, as the server knows it.
+        opening: What proves the head's round to those who helped to open it; empty before the first.
+        head_signatures: Signatures of committee members under the head, by member.
         request_hash: Hash of the request that the server derived; empty in a hello.
-        openings: The transcript: the vectors that rounds 0, 1, … round - 1 opened, so `round` of them.
-        submissions: In `Phase.OPEN` the sealed vector of every party, in full and by party name; else empty.
+        openings: The vectors that the run's steps have opened so far.
+        submissions: In `Phase.OPEN` and `Phase.PROVE` the submission of every party of the cohort, in full
+            and by name; else empty.
     """
 
     phase: Phase
     run: str
     round: int
     contract_hash: str
+    head: Head
+    opening: bytes = b""
+    head_signatures: Mapping[int, bytes] = field(default_factory=dict)
     request_hash: str = ""
     openings: tuple[npt.NDArray[np.int64], ...] = ()
     submissions: Mapping[str, bytes] = field(default_factory=dict)
@@ -86,15 +109,18 @@ class Reply:
     """What a node answers when it does what it was asked.
 
     Attributes:
-        party: Name of the party, as in the contract's roster.
-        role: Role of the party in the contract.
+        party: Name of the organisation, as in the contract's roster or the ceremony's record.
+        role: Role of the party in the contract, or `auditor` for a member that is no party.
         version: Version of fedscore on the node.
         committee_member: Number of the node's key share, or None if it holds none.
         phase: Phase of the ask.
         run: Run of the ask.
         round: Round of the ask.
         request_hash: Hash of the request that the node derived itself; empty for a hello.
-        payload: The sealed vector, or the partial opening; empty for a hello.
+        last_round: The newest round that the node has answered or knows of.
+        head_signature: A member's signature under the ask's head, if it knows the head to be true.
+        signature: In a hello, the node's signature under who it says it is; else empty.
+        payload: The submission, the partial opening or its proof; in a hello, a member's own head.
     """
 
     party: str
@@ -105,7 +131,19 @@ class Reply:
     run: str
     round: int
     request_hash: str
+    last_round: int
+    head_signature: bytes
+    signature: bytes
     payload: bytes
+
+    def introduction(self, contract_hash: str) -> bytes:
+        """What a node signs in a hello: that it is this party, in this run and under this contract.
+
+        Args:
+            contract_hash: Of the ask.
+        """
+        said = [self.run, contract_hash, self.party, self.role, self.version, self.committee_member]
+        return json.dumps([*said, self.last_round, self.payload.hex()], separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +153,7 @@ class Refusal:
     Attributes:
         party: Name of the party; empty if the node could not even read its own configuration.
         phase: Phase of the ask.
-        round: Round of the ask.
+        round: Round of the ask; 0 if the node could not read it.
         code: Why, and nothing more.
     """
 

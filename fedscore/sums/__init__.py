@@ -1,9 +1,10 @@
 """Private sums: the only way in which a number leaves an organisation."""
 
+from fedscore.messages.transcript import chain_openings
 from fedscore.sums.contributions import NOT_COUNTED, CellContributions, Contributions, DenseContributions
 from fedscore.sums.query import PlannedSum, Query, Released
 from fedscore.sums.request import SumRequest, derive_request
-from fedscore.sums.sealing import Combiner, Envelope, Member, Sealer
+from fedscore.sums.sealing import Combiner, Envelope, Member, OpenedSum, Sealer, SumShape
 from fedscore.sums.share import noised_total
 
 __all__ = [
@@ -14,11 +15,14 @@ __all__ = [
     "DenseContributions",
     "Envelope",
     "Member",
+    "OpenedSum",
     "PlannedSum",
     "Query",
     "Released",
     "Sealer",
     "SumRequest",
+    "SumShape",
+    "chain_openings",
     "derive_request",
     "noised_total",
 ]

@@ -1,52 +1,47 @@
-"""Sums under threshold Paillier: pack, encrypt, add, open together, check, unpack."""
+"""Sums under threshold Paillier: pack, encrypt, prove, sign; check, add, open together, unpack."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from fedscore.errors import CiphertextRefused, OpeningError
-from fedscore.sums.sealing import Envelope
-from privacy.paillier.codec import VectorHeader, decode_ciphertexts, encode_ciphertexts
+from fedscore.errors import OpeningError, ProofRefused
+from fedscore.sums.sealing import Envelope, OpenedSum, SumShape
+from fedscore.sums.series import Signer
+from fedscore.sums.stages import Stage, Stages
+from fedscore.sums.submission import check_submissions, read_vectors, statement_of, write_submission
+from privacy.paillier.committee import Committee
 from privacy.paillier.encryption import add, encrypt
 from privacy.paillier.keys import PublicKey
 from privacy.paillier.packing import pack, unpack
+from privacy.paillier.partial_proofs import PartialProof, prove_partials, verify_partials
+from privacy.paillier.products import split
 from privacy.paillier.shares import KeyShare
-from privacy.paillier.threshold import combine, partial_opening
+from privacy.paillier.threshold import Opening, combine, partial_opening, reproduce
 
 __all__ = ["PaillierCombiner", "PaillierMember", "PaillierSealer"]
 
 
-def _header(public_key: PublicKey, envelope: Envelope) -> VectorHeader:
-    return VectorHeader.of(
-        public_key,
-        envelope.layout,
-        run=bytes.fromhex(envelope.run),
-        round_number=envelope.number,
-        values=envelope.request.dimension,
-    )
-
-
-def _product(public_key: PublicKey, submissions: Mapping[str, bytes], envelope: Envelope) -> tuple[int, ...]:
-    """Adds all submissions; whoever sent a malformed one is named."""
-    header = _header(public_key, envelope)
-    columns = []
-    for party, sealed in submissions.items():
-        try:
-            columns.append(decode_ciphertexts(sealed, public_key=public_key, expected=header))
-        except CiphertextRefused as refused:
-            raise CiphertextRefused(f"{party}: {refused}") from None
-    return add(public_key, columns)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaillierSealer:
-    """What every node holds: the public key."""
+    """What every node holds: the public key, and its organisation's own key for signatures.
+
+    Attributes:
+        public_key: Of the key series.
+        party: The organisation's name on the roster.
+        signer: Signs as this organisation.
+        expected: Ciphertexts that this process will make, for the size of the tables.
+        stages: Where time is told.
+    """
 
     public_key: PublicKey
+    party: str
+    signer: Signer
+    expected: int | None = None
+    stages: Stages = field(default_factory=Stages)
 
     def seal(self, values: Sequence[int], envelope: Envelope) -> bytes:
         """See `Sealer.seal`.
@@ -54,78 +49,187 @@ class PaillierSealer:
         Raises:
             LayoutError: A value lies outside its slot.
         """
-        ciphertexts = encrypt(self.public_key, pack(envelope.layout, values))
-        return encode_ciphertexts(self.public_key, _header(self.public_key, envelope), ciphertexts)
+        with self.stages.measure(Stage.ENCRYPT):
+            plaintexts = pack(envelope.request.layout, values)
+            fresh = encrypt(self.public_key, plaintexts, expected=self.expected)
+        with self.stages.measure(Stage.PROVE):
+            return write_submission(self.public_key, fresh, envelope, party=self.party, signer=self.signer)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaillierMember:
-    """What a node of the committee holds: its share of the private key."""
+    """What a node of the committee holds: its share of the private key.
+
+    Attributes:
+        share: The share.
+        signing_keys: The roster's, by party.
+        stages: Where time is told.
+    """
 
     share: KeyShare
+    signing_keys: Mapping[str, bytes]
+    stages: Stages = field(default_factory=Stages)
 
     @property
     def index(self) -> int:
         """The member's number, from 1."""
         return self.share.index
 
-    def partial(self, submissions: Mapping[str, bytes], envelope: Envelope) -> bytes:
-        """See `Member.partial`: the product is made here, from the submissions in full."""
-        envelope.layout.require_summands(len(submissions))
+    def product(self, submissions: Mapping[str, bytes], envelope: Envelope) -> bytes:
+        """See `Member.product`."""
         public_key = self.share.public_key
-        size = _residue_bytes(public_key)
-        return b"".join(
-            partial_opening(self.share, ciphertext).to_bytes(size, "little")
-            for ciphertext in _product(public_key, submissions, envelope)
-        )
+        envelope.request.layout.require_summands(len(submissions))
+        with self.stages.measure(Stage.VERIFY):
+            checked = check_submissions(public_key, submissions, envelope, signing_keys=self.signing_keys)
+        for refusal in checked.refused.values():
+            raise refusal
+        return _joined(add(public_key, list(checked.vectors.values())), _product_bytes(public_key))
+
+    def partial(self, product: bytes) -> bytes:
+        """See `Member.partial`."""
+        public_key = self.share.public_key
+        with self.stages.measure(Stage.OPEN):
+            return _joined(
+                (partial_opening(self.share, ciphertext) for ciphertext in self._ciphertexts(product)),
+                _partial_bytes(public_key),
+            )
+
+    def prove(self, product: bytes, envelope: Envelope) -> bytes:
+        """See `Member.prove`."""
+        public_key = self.share.public_key
+        statement = statement_of(public_key, envelope, f"member {self.index}")
+        partials, proof = prove_partials(self.share, self._ciphertexts(product), statement)
+        return _joined(partials, _partial_bytes(public_key)) + proof.to_bytes()
+
+    def reopen(self, opening: bytes, shape: SumShape) -> tuple[bytes, npt.NDArray[np.int64]]:
+        """See `Member.reopen`: encrypts every published plaintext under its published root."""
+        public_key = self.share.public_key
+        with self.stages.measure(Stage.OPEN):
+            openings = _read_openings(public_key, opening, shape)
+            product = [reproduce(public_key, one) for one in openings]
+        return _joined(product, _product_bytes(public_key)), _values(openings, shape)
+
+    def _ciphertexts(self, product: bytes) -> list[int]:
+        size = _product_bytes(self.share.public_key)
+        return _split(product, size, len(product) // size, "a product")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaillierCombiner:
-    """What the server holds: the public key and the committee's size.
+    """What the server holds: the public key, and what is public of the committee.
 
     Attributes:
-        public_key: Of the key series.
-        members: Number of committee members.
-        threshold: Number of members who open together.
+        committee: Its size, its threshold, its verification keys.
+        signing_keys: The roster's, by party.
+        stages: Where time is told.
     """
 
-    public_key: PublicKey
-    members: int
-    threshold: int
+    committee: Committee
+    signing_keys: Mapping[str, bytes]
+    stages: Stages = field(default_factory=Stages)
 
-    def open(
-        self, submissions: Mapping[str, bytes], partials: Mapping[int, bytes], envelope: Envelope
-    ) -> npt.NDArray[np.int64]:
-        """See `Combiner.open`: each opening is checked by encrypting it again."""
-        envelope.layout.require_summands(len(submissions))
-        product = _product(self.public_key, submissions, envelope)
-        parts = {
-            member: self._residues(member, partial, len(product)) for member, partial in partials.items()
-        }
-        plaintexts = [
-            combine(
-                self.public_key,
-                ciphertext,
-                {member: residues[position] for member, residues in parts.items()},
-                threshold=self.threshold,
-                members=self.members,
-            ).plaintext
-            for position, ciphertext in enumerate(product)
-        ]
-        return np.array(unpack(envelope.layout, plaintexts, envelope.request.dimension), dtype=np.int64)
+    @property
+    def threshold(self) -> int:
+        """Number of members whose partial openings are needed."""
+        return self.committee.threshold
 
-    def _residues(self, member: int, partial: bytes, count: int) -> list[int]:
-        size = _residue_bytes(self.public_key)
-        if len(partial) != count * size:
-            raise OpeningError(
-                f"committee member {member} sent {len(partial)} bytes of partial openings, "
-                f"{count * size} are needed: ask it again"
+    def refused(self, submissions: Mapping[str, bytes], envelope: Envelope) -> Mapping[str, str]:
+        """See `Combiner.refused`."""
+        with self.stages.measure(Stage.VERIFY):
+            checked = check_submissions(
+                self.committee.public_key, submissions, envelope, signing_keys=self.signing_keys
             )
-        return [
-            int.from_bytes(partial[start : start + size], "little") for start in range(0, len(partial), size)
-        ]
+        return {party: str(error) for party, error in checked.refused.items()}
+
+    def combine(
+        self, submissions: Mapping[str, bytes], partials: Mapping[int, bytes], envelope: Envelope
+    ) -> OpenedSum:
+        """See `Combiner.combine`: each opening is checked by encrypting it again."""
+        public_key = self.committee.public_key
+        with self.stages.measure(Stage.OPEN):
+            product = _product(public_key, submissions, envelope)
+            parts = {
+                member: _split(partial, _partial_bytes(public_key), len(product), f"member {member}")
+                for member, partial in partials.items()
+            }
+            openings = [
+                combine(
+                    self.committee,
+                    ciphertext,
+                    {member: residues[position] for member, residues in parts.items()},
+                )
+                for position, ciphertext in enumerate(product)
+            ]
+            return OpenedSum(
+                values=_values(openings, envelope.shape), opening=_write_openings(public_key, openings)
+            )
+
+    def proven(
+        self, submissions: Mapping[str, bytes], proofs: Mapping[int, bytes], envelope: Envelope
+    ) -> Mapping[int, bytes]:
+        """See `Combiner.proven`."""
+        public_key = self.committee.public_key
+        product = _product(public_key, submissions, envelope)
+        ends_partials = len(product) * _partial_bytes(public_key)
+        proven = {}
+        for member, data in proofs.items():
+            statement = statement_of(public_key, envelope, f"member {member}")
+            try:
+                partials = _split(
+                    data[:ends_partials], _partial_bytes(public_key), len(product), f"member {member}"
+                )
+                proof = PartialProof.from_bytes(data[ends_partials:])
+                verify_partials(self.committee, member, product, partials, statement, proof)
+            except (OpeningError, ProofRefused):
+                continue
+            proven[member] = data[:ends_partials]
+        return proven
 
 
-def _residue_bytes(public_key: PublicKey) -> int:
+def _product(public_key: PublicKey, submissions: Mapping[str, bytes], envelope: Envelope) -> tuple[int, ...]:
+    """Adds all submissions, in whatever order they came."""
+    envelope.request.layout.require_summands(len(submissions))
+    vectors = read_vectors(public_key, submissions, envelope)
+    return add(public_key, [split(public_key.n, vector) for vector in vectors])
+
+
+def _product_bytes(public_key: PublicKey) -> int:
+    return (public_key.n_squared.bit_length() + 7) // 8
+
+
+def _partial_bytes(public_key: PublicKey) -> int:
     return (public_key.bits + 7) // 8
+
+
+def _joined(residues: Iterable[int], size: int) -> bytes:
+    return b"".join(residue.to_bytes(size, "little") for residue in residues)
+
+
+def _split(data: bytes, size: int, count: int, what: str) -> list[int]:
+    if len(data) != count * size:
+        raise OpeningError(
+            f"{what}: {len(data)} bytes are no {count} numbers of {size} bytes: ask for the opening again"
+        )
+    return [int.from_bytes(data[start : start + size], "little") for start in range(0, len(data), size)]
+
+
+def _write_openings(public_key: PublicKey, openings: Sequence[Opening]) -> bytes:
+    """Plaintext and root of every ciphertext, each as a residue modulo n."""
+    numbers = [number for opening in openings for number in (opening.plaintext % public_key.n, opening.root)]
+    return _joined(numbers, _partial_bytes(public_key))
+
+
+def _read_openings(public_key: PublicKey, data: bytes, shape: SumShape) -> list[Opening]:
+    count = shape.layout.plaintexts_for(shape.dimension)
+    numbers = _split(data, _partial_bytes(public_key), 2 * count, "a published opening")
+    if any(plaintext >= public_key.n for plaintext in numbers[::2]):
+        raise OpeningError("a published opening has a plaintext of n or more: ask for its one encoding")
+    return [
+        Opening(plaintext=public_key.centred(plaintext), root=root)
+        for plaintext, root in zip(numbers[::2], numbers[1::2], strict=True)
+    ]
+
+
+def _values(openings: Sequence[Opening], shape: SumShape) -> npt.NDArray[np.int64]:
+    plaintexts = [opening.plaintext for opening in openings]
+    return np.array(unpack(shape.layout, plaintexts, shape.dimension), dtype=np.int64)

@@ -80,9 +80,27 @@ class SumRequest:
             dimension=self.dimension,
         )
 
-    def digest(self, *, contract_hash: str, run: str, number: int, transcript: str) -> str:
-        """Hashes the request with where it stands: contract, run, round and all that was opened before."""
-        place = {"contract": contract_hash, "run": run, "round": number, "transcript": transcript}
+    def digest(
+        self, *, contract_hash: str, run: str, round_number: int, step: int, head: str, openings: str
+    ) -> str:
+        """Hashes the request with where it stands.
+
+        Args:
+            contract_hash: The contract's.
+            run: The run's id.
+            round_number: Counted per key.
+            step: Sums opened in this run before.
+            head: Hash of the transcript's head.
+            openings: Chain of the run's openings.
+        """
+        place = {
+            "contract": contract_hash,
+            "run": run,
+            "round": round_number,
+            "step": step,
+            "head": head,
+            "openings": openings,
+        }
         fields = {**asdict(self), **place}
         canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

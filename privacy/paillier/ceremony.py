@@ -16,10 +16,12 @@ from enum import StrEnum
 import gmpy2
 
 from fedscore.errors import KeyRefused, OpeningError
+from privacy.paillier.committee import Committee
+from privacy.paillier.committee_rules import require_threshold
 from privacy.paillier.encryption import encrypt
 from privacy.paillier.keys import MAXIMUM_BITS, MINIMUM_BITS, PublicKey
 from privacy.paillier.primes import is_safe_prime, safe_primes
-from privacy.paillier.shares import KeyShare, require_committee, verification_key
+from privacy.paillier.shares import KeyShare, verification_key
 from privacy.paillier.threshold import combine, partial_opening
 
 __all__ = ["Ceremony", "CeremonyStep", "deal", "unsafe_deal_from_primes"]
@@ -36,15 +38,20 @@ class CeremonyStep(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceremony:
-    """What a ceremony leaves: a public key and one share for each member.
+    """What a ceremony leaves: a key's committee and one share for each member.
 
     Attributes:
-        public_key: The key.
+        committee: What everybody may know: the key, and how to check partial openings under it.
         shares: The members' shares by index, from 1; each goes to its member and is erased here.
     """
 
-    public_key: PublicKey
+    committee: Committee
     shares: tuple[KeyShare, ...]
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The key."""
+        return self.committee.public_key
 
 
 def deal(
@@ -72,7 +79,7 @@ def deal(
         raise KeyRefused(
             f"a key of {bits} bits is refused: choose an even size from {MINIMUM_BITS} to {MAXIMUM_BITS}"
         )
-    require_committee(members=members, threshold=threshold)
+    require_threshold(members=members, threshold=threshold)
     report = progress or _ignore
     steps = iter((CeremonyStep.FIRST_PRIME, CeremonyStep.SECOND_PRIME))
     p, q = safe_primes(bits=bits // 2, count=2, found=lambda: report(next(steps)))
@@ -91,7 +98,7 @@ def unsafe_deal_from_primes(p: int, q: int, *, members: int, threshold: int) -> 
     Raises:
         KeyRefused: The primes are no two different safe primes of one length, or the committee is refused.
     """
-    require_committee(members=members, threshold=threshold)
+    require_threshold(members=members, threshold=threshold)
     if p == q or p.bit_length() != q.bit_length() or not (is_safe_prime(p) and is_safe_prime(q)):
         raise KeyRefused("a key needs two different safe primes of one length: find them with safe_primes")
     n = p * q
@@ -126,9 +133,15 @@ def _share(
                 verification_key=verification_key(base, value, members, n),
             )
         )
+    committee = Committee(
+        public_key=public_key,
+        threshold=threshold,
+        verification_base=base,
+        verification_keys=tuple(share.verification_key for share in shares),
+    )
     report(CeremonyStep.SHARED)
-    ceremony = Ceremony(public_key=public_key, shares=tuple(shares))
-    _open_test_ciphertexts(ceremony, threshold)
+    ceremony = Ceremony(committee=committee, shares=tuple(shares))
+    _open_test_ciphertexts(ceremony)
     report(CeremonyStep.OPENED)
     return ceremony
 
@@ -142,15 +155,15 @@ def _random_square(n: int) -> int:
             return square
 
 
-def _open_test_ciphertexts(ceremony: Ceremony, threshold: int) -> None:
+def _open_test_ciphertexts(ceremony: Ceremony) -> None:
     """Open a fresh ciphertext with every run of t members around the table, so with every member."""
     shares, public_key = ceremony.shares, ceremony.public_key
-    for first in range(len(shares)):
-        plaintext = public_key.centred(secrets.randbelow(public_key.n))
-        (ciphertext,) = encrypt(public_key, [plaintext])
-        chosen = [shares[(first + step) % len(shares)] for step in range(threshold)]
+    plaintexts = [public_key.centred(secrets.randbelow(public_key.n)) for _ in shares]
+    ciphertexts = encrypt(public_key, plaintexts, expected=len(plaintexts)).ciphertexts
+    for first, (plaintext, ciphertext) in enumerate(zip(plaintexts, ciphertexts, strict=True)):
+        chosen = [shares[(first + step) % len(shares)] for step in range(ceremony.committee.threshold)]
         partials = {share.index: partial_opening(share, ciphertext) for share in chosen}
-        opening = combine(public_key, ciphertext, partials, threshold=threshold, members=len(shares))
+        opening = combine(ceremony.committee, ciphertext, partials)
         if opening.plaintext != plaintext:
             raise OpeningError(
                 "a test ciphertext opened to another plaintext: do not use this key, deal again"

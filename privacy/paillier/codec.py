@@ -19,7 +19,7 @@ from fedscore.errors import CiphertextRefused, KeyRefused
 from privacy.paillier.keys import PublicKey
 from privacy.paillier.packing import MAXIMUM_WIDTH, SlotLayout
 
-__all__ = ["RUN_ID_BYTES", "VectorHeader", "decode_ciphertexts", "encode_ciphertexts"]
+__all__ = ["RUN_ID_BYTES", "VectorHeader", "decode_ciphertexts", "encode_ciphertexts", "vector_bytes"]
 
 RUN_ID_BYTES = 16
 
@@ -37,7 +37,7 @@ class VectorHeader:
     Attributes:
         key_id: The public key's id.
         run: The run's id, 16 bytes.
-        round_number: The round's number under the key, from 0.
+        round_number: The round's number under the key.
         width: Bits per slot.
         slots: Slots per ciphertext.
         values: Number of values in the vector, at least 1.
@@ -153,16 +153,21 @@ def decode_ciphertexts(data: bytes, *, public_key: PublicKey, expected: VectorHe
                 f"the vector's {name} differs from what was asked for: answer the request"
             )
     size = _residue_bytes(public_key)
-    if len(data) != _HEADER.size + expected.ciphertexts * size:
+    if len(data) != vector_bytes(public_key, expected):
         raise CiphertextRefused(
             f"{len(data)} bytes are refused: {expected.ciphertexts} ciphertexts of {size} bytes and the "
-            f"header make {_HEADER.size + expected.ciphertexts * size}"
+            f"header make {vector_bytes(public_key, expected)}"
         )
     residues = tuple(
         int.from_bytes(data[start : start + size], "little") for start in range(_HEADER.size, len(data), size)
     )
     _require_canonical(public_key, residues)
     return residues
+
+
+def vector_bytes(public_key: PublicKey, header: VectorHeader) -> int:
+    """Length of a vector's encoding."""
+    return _HEADER.size + header.ciphertexts * _residue_bytes(public_key)
 
 
 def _on_the_wire(header: VectorHeader) -> tuple[bytes | int, ...]:

@@ -9,57 +9,14 @@ from typing import NoReturn, Self
 import gmpy2
 
 from fedscore.errors import KeyRefused
+from privacy.paillier.committee_rules import require_threshold
 from privacy.paillier.hexjson import read_numbers, write_numbers
 from privacy.paillier.keys import MINIMUM_BITS, PublicKey
 
-__all__ = ["MAXIMUM_MEMBERS", "KeyShare", "require_committee", "require_one_cohort"]
-
-MAXIMUM_MEMBERS = 32
-"""The largest committee: exponents grow with the logarithm of members!."""
+__all__ = ["KeyShare", "verification_key"]
 
 _KIND = "fedscore-paillier-key-share-1"
 _NUMBERS = ("n", "index", "members", "threshold", "value", "verification_base", "verification_key")
-
-
-def require_one_cohort(*, members: int, threshold: int, colluding_members: int) -> None:
-    """Refuse a committee that could open two cohorts of one round, where more than one is admissible.
-
-    Where parties may be absent, the server and its colluders could open the sum with and without one party
-    in one round, if two sets of t members had no honest member in common. Any two have one if 2t > N + c.
-
-    Args:
-        members: Number of members N.
-        threshold: Number of members t who open together.
-        colluding_members: Number c of members who may collude with the server.
-
-    Raises:
-        KeyRefused: 2t <= N + c.
-    """
-    if 2 * threshold <= members + colluding_members:
-        needed = (members + colluding_members) // 2 + 1
-        raise KeyRefused(
-            f"a committee in which {threshold} of {members} open is refused where parties may be absent: two "
-            f"halves of it could open two cohorts of one round; deal a key with a threshold of {needed} or "
-            "more, or allow no absences"
-        )
-
-
-def require_committee(*, members: int, threshold: int) -> None:
-    """Refuse a committee that cannot exist.
-
-    Args:
-        members: Number of members N, 1 to `MAXIMUM_MEMBERS`.
-        threshold: Number of members t who open together, 1 to N.
-
-    Raises:
-        KeyRefused: One of the two is out of range.
-    """
-    if not 1 <= members <= MAXIMUM_MEMBERS:
-        raise KeyRefused(f"a committee of {members} is refused: choose 1 to {MAXIMUM_MEMBERS} members")
-    if not 1 <= threshold <= members:
-        raise KeyRefused(
-            f"a threshold of {threshold} of {members} members is refused: choose one from 1 to {members}"
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -68,7 +25,8 @@ class KeyShare:
 
     The sharing is Shoup's (2000, section 3.1) with exponent e = n.
     Any `threshold` shares open ciphertexts together; fewer learn nothing about the private key. Building a
-    share checks it against its verification key, so a damaged share never gets as far as an opening.
+    share checks it against its own verification key, so a damaged share never gets as far as an opening;
+    `Committee.require_share` says whether it is one of a ceremony's.
 
     Two shares compare by identity, the representation leaves the secret out, and pickling is refused: a share
     travels as its `to_json` text and in no other way.
@@ -95,7 +53,7 @@ class KeyShare:
     verification_key: int
 
     def __post_init__(self) -> None:
-        require_committee(members=self.members, threshold=self.threshold)
+        require_threshold(members=self.members, threshold=self.threshold)
         if not 1 <= self.index <= self.members:
             raise KeyRefused(
                 f"a share of member {self.index} of {self.members} is refused: members count from 1"
@@ -152,10 +110,19 @@ class KeyShare:
                 holds nothing of the text.
         """
         numbers = read_numbers(_KIND, text, _NUMBERS)
+        if any(numbers[name] >= 1 << 16 for name in ("index", "members", "threshold")):
+            raise KeyRefused("the share is of no committee: its small numbers are huge; ask the dealer again")
         public_key = PublicKey(numbers.pop("n"), unsafe_minimum_bits=unsafe_minimum_bits)
         return cls(public_key=public_key, **numbers)
 
 
 def verification_key(base: int, value: int, members: int, n: int) -> int:
-    """What everyone may know of a share: v^(N! s) modulo n."""
+    """What everyone may know of a share: v^(N! s) modulo n, in constant time.
+
+    Args:
+        base: v, the verification base.
+        value: s, the secret of the share.
+        members: Number of members N.
+        n: The modulus.
+    """
     return int(gmpy2.powmod_sec(base, math.factorial(members) * value, n))

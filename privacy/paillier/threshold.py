@@ -9,16 +9,17 @@ proves itself: anyone encrypts M under r and compares.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import gmpy2
 
 from fedscore.errors import CiphertextRefused, OpeningError
+from privacy.paillier.committee import Committee, lagrange_at_zero
 from privacy.paillier.keys import PublicKey
-from privacy.paillier.shares import KeyShare, require_committee
+from privacy.paillier.shares import KeyShare
 
-__all__ = ["Opening", "check_opening", "combine", "partial_opening"]
+__all__ = ["Opening", "check_opening", "combine", "partial_opening", "reproduce"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,33 +56,31 @@ def partial_opening(share: KeyShare, ciphertext: int) -> int:
     return int(gmpy2.powmod_sec(ciphertext % n, 2 * share.delta * share.value, n))
 
 
-def combine(
-    public_key: PublicKey, ciphertext: int, partials: Mapping[int, int], *, threshold: int, members: int
-) -> Opening:
+def combine(committee: Committee, ciphertext: int, partials: Mapping[int, int]) -> Opening:
     """Combine partial openings and check the result against the ciphertext.
 
     With d = 1/n modulo p'q', partial openings of t members interpolate in the exponent to
     w = (c mod n)^(4 (N!)^2 d), so w^n = (c mod n)^(4 (N!)^2). As gcd(4 (N!)^2, n) = 1, integers a, b with
     4 (N!)^2 a + n b = 1 give the root r = w^a (c mod n)^b (Shoup 2000, section 3.1).
 
+    Partial openings count up to their signs, as they enter squared. Nothing here tells who lied when the
+    check fails: ask for proofs (`verify_partials`), leave out whom they name, and combine again.
+
     Args:
-        public_key: The key.
-        ciphertext: A canonical ciphertext under it.
-        partials: Partial openings by member index; of more than `threshold` the lowest indices are used.
-        threshold: Number of members t who open together.
-        members: Number of members N.
+        committee: The key's committee.
+        ciphertext: A canonical ciphertext under its key.
+        partials: Partial openings by member index; of more than the threshold the lowest indices are used.
 
     Returns:
         The checked opening.
 
     Raises:
         CiphertextRefused: The number is no canonical ciphertext.
-        KeyRefused: There is no such committee.
         OpeningError: Too few partial openings, one from outside the committee or no unit modulo n, or the
             result does not reproduce the ciphertext.
     """
+    public_key, members, threshold = committee.public_key, committee.members, committee.threshold
     _require_ciphertext(public_key, ciphertext)
-    require_committee(members=members, threshold=threshold)
     n = public_key.n
     for index, partial in partials.items():
         if not 1 <= index <= members:
@@ -98,11 +97,11 @@ def combine(
             "are needed; ask more"
         )
     chosen = {index: partials[index] for index in sorted(partials)[:threshold]}
-    root = _root(n, ciphertext % n, chosen, math.factorial(members))
+    root = _root(n, ciphertext % n, chosen, committee.delta)
     mask = gmpy2.powmod(root, n, public_key.n_squared)
     quotient = ciphertext * gmpy2.invert(mask, public_key.n_squared) % public_key.n_squared
     opening = Opening(plaintext=public_key.centred(int((quotient - 1) // n)), root=root)
-    _require_match(public_key, ciphertext, opening, mask)
+    _require_match(ciphertext, _encrypted(public_key, opening.plaintext, mask))
     return opening
 
 
@@ -120,12 +119,29 @@ def check_opening(public_key: PublicKey, ciphertext: int, opening: Opening) -> N
             else.
     """
     _require_ciphertext(public_key, ciphertext)
-    if abs(opening.plaintext) > public_key.n // 2 or not 1 <= opening.root < public_key.n:
+    _require_match(ciphertext, reproduce(public_key, opening))
+
+
+def reproduce(public_key: PublicKey, opening: Opening) -> int:
+    """The one ciphertext that an opening opens: its plaintext, encrypted under its root.
+
+    Args:
+        public_key: The key.
+        opening: A claimed plaintext and root.
+
+    Returns:
+        (1 + M n) r^n modulo n^2, a canonical unit.
+
+    Raises:
+        OpeningError: The opening is not canonical. Different canonical openings reproduce different
+            ciphertexts.
+    """
+    n = public_key.n
+    if abs(opening.plaintext) > n // 2 or not 1 <= opening.root < n or math.gcd(opening.root, n) != 1:
         raise OpeningError(
             "the opening is refused: its plaintext or root is not in canonical range; open anew"
         )
-    mask = gmpy2.powmod(opening.root, public_key.n, public_key.n_squared)
-    _require_match(public_key, ciphertext, opening, mask)
+    return _encrypted(public_key, opening.plaintext, gmpy2.powmod(opening.root, n, public_key.n_squared))
 
 
 def _require_ciphertext(public_key: PublicKey, ciphertext: int) -> None:
@@ -134,9 +150,13 @@ def _require_ciphertext(public_key: PublicKey, ciphertext: int) -> None:
         raise CiphertextRefused(f"the ciphertext {reason}: take only what the codec has decoded")
 
 
-def _require_match(public_key: PublicKey, ciphertext: int, opening: Opening, mask: int) -> None:
-    """Refuse an opening unless (1 + M n) r^n is the ciphertext; `mask` is r^n, the costly part."""
-    if (1 + opening.plaintext * public_key.n) * mask % public_key.n_squared != ciphertext:
+def _encrypted(public_key: PublicKey, plaintext: int, mask: int) -> int:
+    """(1 + M n) r^n modulo n^2; `mask` is r^n, the costly part."""
+    return int((1 + plaintext * public_key.n) * mask % public_key.n_squared)
+
+
+def _require_match(ciphertext: int, reproduced: int) -> None:
+    if reproduced != ciphertext:
         raise OpeningError(
             "the opening does not reproduce its ciphertext: a partial opening is wrong, or belongs to "
             "another ciphertext or key; combine other members' parts"
@@ -147,13 +167,6 @@ def _root(n: int, residue: int, partials: Mapping[int, int], delta: int) -> int:
     """The n-th root of a residue from exactly as many partial openings as the threshold."""
     power = gmpy2.mpz(1)
     for index, partial in partials.items():
-        power = power * gmpy2.powmod(partial, 2 * _lagrange_at_zero(index, list(partials), delta), n) % n
+        power = power * gmpy2.powmod(partial, 2 * lagrange_at_zero(index, list(partials), delta), n) % n
     _, by_power, by_residue = gmpy2.gcdext(4 * delta * delta, n)
     return int(gmpy2.powmod(power, by_power, n) * gmpy2.powmod(residue, by_residue, n) % n)
-
-
-def _lagrange_at_zero(index: int, indices: Sequence[int], delta: int) -> int:
-    """N! times the Lagrange coefficient of one member at zero, a whole number (Shoup 2000, equation 1)."""
-    others = [other for other in indices if other != index]
-    numerator = delta * math.prod(-other for other in others)
-    return numerator // math.prod(index - other for other in others)

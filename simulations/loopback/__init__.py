@@ -5,6 +5,14 @@ two apps as a deployment. Everything listens on the loopback interface, in ports
 stopped at the end, whatever happens.
 """
 
-from simulations.loopback.run import LoopbackResult, run_loopback
+from simulations.loopback.federation import LoopbackFederation, LoopbackTerms, loopback_federation
+from simulations.loopback.run import LoopbackResult, run_loopback, train
 
-__all__ = ["LoopbackResult", "run_loopback"]
+__all__ = [
+    "LoopbackFederation",
+    "LoopbackResult",
+    "LoopbackTerms",
+    "loopback_federation",
+    "run_loopback",
+    "train",
+]

@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from fedscore.contract import Contract
+from clients.memory import FileMemory
+from fedscore.contract import Contract, Party
+from fedscore.sums.series import KeySeries
+from privacy.identities import Identity
 from privacy.paillier.ceremony import Ceremony
+from privacy.paillier.record import CeremonyRecord, seal_share, sign_record, unseal_share
 from simulations.loopback.certificates import write_node_key, write_private
-from simulations.synthetic import SyntheticConsortium
+from simulations.synthetic import SyntheticConsortium, SyntheticParty
 
-__all__ = ["PartyFolder", "as_toml", "write_operator", "write_parties"]
+__all__ = ["Agreed", "PartyFolder", "agree", "as_toml", "write_operator", "write_parties"]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -40,57 +44,98 @@ class PartyFolder:
     public_key: Path
 
 
-def write_parties(
-    out: Path, *, consortium: SyntheticConsortium, contract: Contract, keys: Ceremony
-) -> list[PartyFolder]:
-    """Write a folder for each organisation: tables, contract, keys, `node.toml`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """What the organisations have agreed on before anybody starts.
 
-    The first organisations get the shares of the private key, one each.
+    Attributes:
+        contract: With every party's key, and the hash of the ceremony's record.
+        record: The ceremony's.
+        identities: The organisations', each in its own hands.
+        sealed: Each member's share, sealed to it.
     """
-    written = []
-    for number, party in enumerate(consortium.parties):
-        folder = out / party.name
-        folder.mkdir()
-        (folder / "tables").mkdir()
-        for name, table in party.tables.items():
-            pq.write_table(table, folder / "tables" / f"{name}.parquet")
-        config: dict[str, object] = {
-            "party": party.name,
-            "role": party.role.value,
-            "contract": "contract.toml",
-            "public_key": "public_key.json",
-            "state": "state",
-            "data": {"tables": "tables", "as_of": consortium.as_of},
-        }
-        if number < len(keys.shares):
-            write_private(folder / "key_share.json", keys.shares[number].to_json().encode())
-            config["key_share"] = "key_share.json"
-        _write_agreed(folder, contract, keys)
-        (folder / "node.toml").write_text(as_toml(config), encoding="utf-8")
-        private_key, public_key = write_node_key(folder)
-        written.append(
-            PartyFolder(
-                name=party.name,
-                folder=folder,
-                config=folder / "node.toml",
-                private_key=private_key,
-                public_key=public_key,
-            )
-        )
-    return written
+
+    contract: Contract
+    record: CeremonyRecord
+    identities: Mapping[str, Identity]
+    sealed: Mapping[str, bytes]
 
 
-def write_operator(out: Path, *, contract: Contract, keys: Ceremony) -> Path:
+def agree(contract: Contract, *, dealt: Ceremony) -> Agreed:
+    """Let every organisation make its identity, and the first ones get the shares of a ceremony."""
+    terms = contract.encryption.committee
+    if terms is None:
+        raise ValueError("a loopback federation needs a committee")
+    identities = {party.name: Identity.generate(party.name) for party in contract.parties}
+    members = [identity.public for identity in identities.values()][: terms.members]
+    record = sign_record(
+        committee=dealt.committee,
+        members=members,
+        colluding_members=terms.colluding_members,
+        absences=contract.privacy.absent > 0,
+        created=dt.datetime.now(dt.UTC).date(),
+        dealer=Identity.generate("dealer"),
+    )
+    roster = [
+        Party(name=party.name, role=party.role, key=identities[party.name].public.signing_key.hex())
+        for party in contract.parties
+    ]
+    return Agreed(
+        contract=contract.with_parties(roster).with_encryption(ceremony=record.hash()),
+        record=record,
+        identities=identities,
+        sealed={record.members[share.index - 1].name: seal_share(record, share) for share in dealt.shares},
+    )
+
+
+def write_parties(out: Path, *, consortium: SyntheticConsortium, agreed: Agreed) -> list[PartyFolder]:
+    """Write a folder for each organisation: tables, contract, keys, `node.toml`."""
+    return [_write_party(out / party.name, party, consortium.as_of, agreed) for party in consortium.parties]
+
+
+def _write_party(folder: Path, party: SyntheticParty, as_of: dt.date, agreed: Agreed) -> PartyFolder:
+    folder.mkdir()
+    (folder / "tables").mkdir()
+    for name, table in party.tables.items():
+        pq.write_table(table, folder / "tables" / f"{name}.parquet")
+    identity = agreed.identities[party.name]
+    write_private(folder / "identity.json", identity.to_json().encode())
+    config: dict[str, object] = {
+        "party": party.name,
+        "role": party.role.value,
+        "contract": "contract.toml",
+        "ceremony": "ceremony.json",
+        "identity": "identity.json",
+        "state": "state",
+        "data": {"tables": "tables", "as_of": as_of},
+    }
+    if party.name in agreed.sealed:
+        share = unseal_share(agreed.record, identity, agreed.sealed[party.name])
+        write_private(folder / "key_share.json", share.to_json().encode())
+        config["key_share"] = "key_share.json"
+    FileMemory.create(folder / "state", KeySeries.of(agreed.record), abstains="key_share" not in config)
+    _write_agreed(folder, agreed)
+    (folder / "node.toml").write_text(as_toml(config), encoding="utf-8")
+    private_key, public_key = write_node_key(folder)
+    return PartyFolder(
+        name=party.name,
+        folder=folder,
+        config=folder / "node.toml",
+        private_key=private_key,
+        public_key=public_key,
+    )
+
+
+def write_operator(out: Path, *, agreed: Agreed, answer_seconds: float = 300.0) -> Path:
     """Write the operator's folder, with everything but a key, and return its `server.toml`."""
     folder = out / "operator"
     folder.mkdir()
-    _write_agreed(folder, contract, keys)
+    _write_agreed(folder, agreed)
     config = {
         "contract": "contract.toml",
-        "public_key": "public_key.json",
+        "ceremony": "ceremony.json",
         "state": "state",
-        "answer_seconds": 300.0,
-        "committee": {"members": keys.shares[0].members, "threshold": keys.shares[0].threshold},
+        "answer_seconds": answer_seconds,
     }
     file = folder / "server.toml"
     file.write_text(as_toml(config), encoding="utf-8")
@@ -102,9 +147,10 @@ def as_toml(table: Mapping[str, object]) -> str:
     return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if value is not None)
 
 
-def _write_agreed(folder: Path, contract: Contract, keys: Ceremony) -> None:
-    (folder / "contract.toml").write_text(as_toml(contract.model_dump(mode="json")), encoding="utf-8")
-    (folder / "public_key.json").write_text(keys.public_key.to_json(), encoding="utf-8")
+def _write_agreed(folder: Path, agreed: Agreed) -> None:
+    text = as_toml(agreed.contract.model_dump(mode="json"))
+    (folder / "contract.toml").write_text(text, encoding="utf-8")
+    (folder / "ceremony.json").write_text(agreed.record.to_json(), encoding="utf-8")
 
 
 def _value(value: object) -> str:

@@ -89,6 +89,12 @@ class Processes:
             time.sleep(_POLL_SECONDS)
         raise RunFailed(f"nothing listened on port {port} within {seconds:g} seconds: try again")
 
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """End one process and whatever it started, at once; from now on nobody needs it to run."""
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+        self._started = [entry for entry in self._started if entry[1] is not process]
+
     def stop(self) -> None:
         """Stop all processes and whatever they started: politely first, and after some seconds for good."""
         for _, process, _ in reversed(self._started):

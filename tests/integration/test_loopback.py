@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import importlib
-import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from server import BUNDLE
+from clients.memory import FileMemory
+from fedscore.sums.ceremonies import ceremony_of
+from fedscore.sums.series import KeySeries
 from server.app import run_once
+from server.chronicle import FileChronicle
 from server.config import load_server_config
 from simulations.in_process_grid import InProcessGrid
 from simulations.loopback import LoopbackResult, run_loopback
 
 pytestmark = pytest.mark.slow
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -26,29 +26,42 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(folder: Path) -> LoopbackResult:
-    bundle = folder / "bundle"
-    bundle.mkdir()
-    shipped = (BUNDLE / "pyproject.toml").read_text(encoding="utf-8")
-    assert "clients.app:app" in shipped
-    (bundle / "pyproject.toml").write_text(
-        shipped.replace("clients.app:app", "seeded_app:app"), encoding="utf-8"
+def result(folder: Path, seeded_bundle: Path) -> LoopbackResult:
+    return run_loopback(
+        folder / "out", people=3000, seed=3, key_bits=2048, bundle=seeded_bundle, tell=lambda _: None
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
-        return run_loopback(
-            folder / "out", people=3000, seed=3, key_bits=2048, bundle=bundle, tell=lambda _: None
-        )
+
+
+def test_every_memory_ends_with_the_runs_last_round(folder: Path, result: LoopbackResult) -> None:
+    operator = folder / "out" / "operator"
+    series = KeySeries.of(ceremony_of(result.contract, operator / "ceremony.json"))
+    standing = FileChronicle(operator / "state", series).load()
+    rounds = result.record["rounds_opened"]
+
+    assert (standing.round, standing.head.round, standing.head.step) == (rounds, rounds, rounds)
+    assert standing.head.run == result.record["run"]
+    for party in result.parties:
+        state = FileMemory(party.folder / "state", series).load()
+        assert state.collected is not None
+        assert (state.collected.run, state.collected.round) == (result.record["run"], rounds)
+        assert state.head.round == rounds - 1
+        assert not state.abstains
+    assert sum(_released(party.folder, series) == rounds for party in result.parties) >= 2
+
+
+def _released(folder: Path, series: KeySeries) -> int:
+    released = FileMemory(folder / "state", series).load().released
+    return released.round if released is not None else 0
 
 
 def test_real_processes_train_the_card_of_the_in_process_transport(
-    folder: Path, result: LoopbackResult, monkeypatch: pytest.MonkeyPatch
+    folder: Path, result: LoopbackResult
 ) -> None:
-    monkeypatch.syspath_prepend(str(HERE))
     app = importlib.import_module("seeded_app").app
     grid = InProcessGrid(app, [{"config": str(party.config)} for party in result.parties], serialise=True)
     config = load_server_config(folder / "out" / "operator" / "server.toml")
 
+    # A server without a state learns from the members' hellos where the key's transcript stands.
     run_once(grid, config.model_copy(update={"state": folder / "in process"}))
 
     card = (folder / "out" / "card.json").read_bytes()
@@ -56,16 +69,17 @@ def test_real_processes_train_the_card_of_the_in_process_transport(
     assert result.card.privacy is not None
     assert result.card.privacy.epsilon is not None
     assert len(result.card.privacy.events) == result.record["rounds_opened"]
+    series = KeySeries.of(ceremony_of(result.contract, config.ceremony))
+    assert FileChronicle(folder / "in process", series).load().head.round > result.record["rounds_opened"]
 
 
 def test_two_platforms_and_a_collector_took_part(result: LoopbackResult) -> None:
     assert [party.role for party in result.contract.parties] == ["platform", "platform", "collector"]
-    for party in result.parties:
-        # Other runs may have asked the same nodes, in this process.
-        answered = [
-            path.name for path in (party.folder / "state" / "rounds").glob(f"{result.record['run']}-*")
-        ]
-        assert len(answered) == 2 * result.record["rounds_opened"]
+    assert (result.record["rounds_abandoned"], result.record["liars"], result.record["noticed"]) == (
+        0,
+        [],
+        [],
+    )
 
 
 def test_nothing_that_the_operator_holds_is_a_share_of_the_key(folder: Path, result: LoopbackResult) -> None:
@@ -79,7 +93,8 @@ def test_nothing_that_the_operator_holds_is_a_share_of_the_key(folder: Path, res
 
 
 def test_secrets_are_readable_by_their_owner_alone(folder: Path, result: LoopbackResult) -> None:
-    private = [party.folder / name for party in result.parties for name in ("node.key", "key_share.json")]
+    names = ("node.key", "key_share.json", "identity.json")
+    private = [party.folder / name for party in result.parties for name in names]
     private += [folder / "out" / "operator" / name for name in ("server.key", "superexec.secret")]
 
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}

@@ -20,6 +20,9 @@ class _Silent:
     def round_opened(self, name: str, number: int, rounds: int) -> None:
         pass
 
+    def noticed(self, what: str) -> None:
+        pytest.fail(what)
+
 
 def shown() -> dict[str, list[str]]:
     """The cells of the README's table by method: AUC, KS, ε, ε of a person, rounds, bytes, seconds."""

@@ -11,6 +11,7 @@ from fedscore.errors import LayoutError
 from privacy.paillier.ceremony import Ceremony, unsafe_deal_from_primes
 from privacy.paillier.encryption import add, encrypt
 from privacy.paillier.packing import MAXIMUM_WIDTH, SlotLayout, pack, unpack
+from privacy.paillier.products import split
 from privacy.paillier.threshold import combine, partial_opening
 
 
@@ -106,9 +107,9 @@ def test_the_opened_sum_of_encrypted_vectors_is_the_sum_of_the_vectors(
     max_abs = data.draw(st.integers(1, 2**40))
     layout = SlotLayout.for_sum(max_abs=max_abs, max_summands=max_summands, modulus_bits=key.bits)
     vectors = data.draw(parties(layout))
-    sealed = [encrypt(key, pack(layout, vector)) for vector in vectors]
+    sealed = [split(key.n, encrypt(key, pack(layout, vector)).ciphertexts) for vector in vectors]
     plaintexts = []
     for ciphertext in add(key, sealed):
         parts = {share.index: partial_opening(share, ciphertext) for share in toy.shares[:2]}
-        plaintexts.append(combine(key, ciphertext, parts, threshold=2, members=3).plaintext)
+        plaintexts.append(combine(toy.committee, ciphertext, parts).plaintext)
     assert unpack(layout, plaintexts, len(vectors[0])) == summed(vectors)

@@ -22,20 +22,20 @@ def open_all(contract: Contract, parts: Sequence[Rows]) -> tuple[list[npt.NDArra
     agenda = Agenda(contract.with_privacy(noise=NoiseMode.NONE), run="0" * 32)
     openings: list[npt.NDArray[np.int64]] = []
     for _ in range(agenda.rounds):
-        turn = agenda.turn(openings)
+        query, request = agenda.next_sum(openings)
         openings.append(
             sum(
                 (
                     noised_total(
-                        turn.query,
+                        query,
                         part,
-                        turn.envelope.request,
+                        request,
                         row_cap=contract.rows.row_cap,
                         randomness=SeededRandomness(1),
                     )
                     for part in parts
                 ),
-                np.zeros(turn.envelope.request.dimension, dtype=np.int64),
+                np.zeros(request.dimension, dtype=np.int64),
             )
         )
     return openings, agenda.finish(openings).to_json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import subprocess
@@ -16,11 +17,17 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("fedscore", "privacy", "clients", "server", "simulations")
 HEAVY = {"torch", "opacus", "sklearn", "scipy", "matplotlib", "lightgbm", "pandas", "jinja2"}
+CRYPTOGRAPHY = {"cryptography", "gmpy2", "phe"}
+DEALING = {"privacy.paillier.ceremony", "privacy.paillier.primes"}
+"""What makes a private key whole: no process of a deployment needs it."""
+
+NODE = "import clients.app, clients.platform, clients.collector"
 
 
-def loaded_after(statement: str) -> set[str]:
-    """Top-level packages in a fresh interpreter after a statement."""
-    tell = "import json, sys; print(json.dumps([name.partition('.')[0] for name in sys.modules]))"
+@functools.cache
+def loaded_after(statement: str) -> frozenset[str]:
+    """Modules, and their top-level packages, in a fresh interpreter after a statement."""
+    tell = "import json, sys; print(json.dumps(list(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", f"{statement}\n{tell}"],
         capture_output=True,
@@ -28,17 +35,20 @@ def loaded_after(statement: str) -> set[str]:
         check=True,
         timeout=120,
     )
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    modules = json.loads(done.stdout.splitlines()[-1])
+    return frozenset([*modules, *(name.partition(".")[0] for name in modules)])
 
 
 @pytest.mark.parametrize(
     ("statement", "unwanted"),
     [
-        ("import clients.app, clients.platform, clients.collector", HEAVY),
-        ("import server.app", HEAVY),
-        ("import fedscore.card", HEAVY | {"flwr", "pyarrow", "phe", "gmpy2", "privacy", "clients", "server"}),
-        ("import fedscore.contract", HEAVY | {"numpy", "flwr", "pyarrow", "privacy"}),
-        ("import fedscore.learners.agenda", HEAVY | {"flwr"}),
+        (NODE, HEAVY | DEALING | {"server", "simulations"}),
+        ("import server.app", HEAVY | DEALING | {"clients", "simulations"}),
+        ("import fedscore.card", HEAVY | CRYPTOGRAPHY | {"flwr", "pyarrow", "privacy", "clients", "server"}),
+        ("import fedscore.contract", HEAVY | CRYPTOGRAPHY | {"numpy", "flwr", "pyarrow", "privacy"}),
+        ("import fedscore.messages", HEAVY | CRYPTOGRAPHY | {"flwr", "pyarrow", "pydantic", "privacy"}),
+        ("import fedscore.learners.agenda", HEAVY | {"flwr", "cryptography", "phe"}),
+        ("import fedscore.sums.paillier", HEAVY | {"flwr", "clients", "server"}),
         (
             "import privacy, privacy.dp.accounting, privacy.dp.discrete_gaussian, privacy.paillier.ceremony",
             HEAVY | {"flwr", "pyarrow", "pydantic", "clients", "server", "simulations"},
@@ -50,18 +60,27 @@ def test_a_fresh_interpreter_loads_no_more_than_it_needs(statement: str, unwante
 
 
 def test_the_check_sees_what_is_loaded() -> None:
-    assert {"jinja2", "matplotlib"} <= loaded_after("import simulations.report")
+    assert {"jinja2", "matplotlib"} | DEALING <= loaded_after("import simulations.report, simulations.keys")
+    # Every phase checks signatures, so these cannot be saved.
+    assert {"cryptography", "gmpy2", "flwr"} <= loaded_after(NODE)
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["contract", "check", "--help"], ["simulate", "--help"], ["demo", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["contract", "check", "--help"],
+        ["keys", "ceremony", "--help"],
+        ["simulate", "--help"],
+        ["demo", "--help"],
+    ],
 )
 def test_help_starts_without_what_experiments_need(arguments: list[str]) -> None:
     statement = (
         "from fedscore.cli.main import app\n"
         f"try: app({arguments!r}, standalone_mode=False)\nexcept SystemExit: pass"
     )
-    assert loaded_after(statement) & (HEAVY | {"flwr"}) == set()
+    assert loaded_after(statement) & (HEAVY | CRYPTOGRAPHY | {"flwr"}) == set()
 
 
 def imported_by(path: Path) -> set[str]:

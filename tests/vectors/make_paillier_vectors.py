@@ -1,4 +1,4 @@
-"""Write the test vectors of packing, wire form and opening, with nothing but Python's own integers.
+"""Write the test vectors of packing, wire form, proofs and opening, with nothing but Python's own integers.
 
 This is the scheme written a second time, slowly and without the library, so that the vectors are an oracle.
 Everything is derived from the committed primes and from hashes of labels: running it again changes nothing.
@@ -13,6 +13,7 @@ import json
 import math
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 HERE = Path(__file__).parent
 PRIMES = json.loads((HERE / "paillier_safe_primes.json").read_text())
@@ -215,11 +216,223 @@ def opening_vectors() -> Json:
     }
 
 
+def base_of_randomness(n: int) -> int:
+    size = (n.bit_length() + 7) // 8
+    seed = b"fedscore paillier randomness base 1" + n.to_bytes(size, "little")
+    x = int.from_bytes(hashlib.shake_256(seed).digest(size + 16), "little") % n
+    return -x * x % n
+
+
+H = base_of_randomness(N)
+HASHED = (
+    "label",
+    "length of the statement",
+    "statement",
+    "length of n",
+    "n",
+    "h",
+    "number of ciphertexts",
+    "ciphertexts",
+    "commitment",
+)
+
+Transcript = tuple[int, int, int]
+
+
+def hashed(statement: bytes, ciphertexts: list[int], commitment: int, *, omit: str = "") -> list[int]:
+    """The coefficients, or what they would be if something were left out of the hash."""
+    parts = (
+        b"fedscore paillier plaintext knowledge 1",
+        len(statement).to_bytes(8, "little"),
+        statement,
+        (32).to_bytes(4, "little"),
+        N.to_bytes(32, "little"),
+        H.to_bytes(32, "little"),
+        len(ciphertexts).to_bytes(4, "little"),
+        b"".join(c.to_bytes(64, "little") for c in ciphertexts),
+        commitment.to_bytes(64, "little"),
+    )
+    text = b"".join(part for name, part in zip(HASHED, parts, strict=True) if name != omit)
+    stream = hashlib.shake_256(text).digest(16 * len(ciphertexts))
+    return [int.from_bytes(stream[i : i + 16], "little") for i in range(0, len(stream), 16)]
+
+
+def proven(
+    statement: bytes,
+    openings: list[tuple[int, int]],
+    mask: str,
+    *,
+    coefficients: list[int] | None = None,
+    omit: str = "",
+) -> Transcript:
+    """Prove slowly, from plaintexts and roots; the first attempt whose numbers leave room for n on top."""
+    ciphertexts = [encrypt(m, r) for m, r in openings]
+    for attempt in range(1000):
+        m0, r0 = derived(f"{mask} plaintext {attempt}", N), unit(f"{mask} root {attempt}")
+        u = encrypt(m0, r0)
+        e = hashed(statement, ciphertexts, u, omit=omit) if coefficients is None else coefficients
+        z = (m0 + sum(k * m for k, (m, _) in zip(e, openings, strict=True))) % N
+        s = r0 * math.prod(pow(r, k, N) for k, (_, r) in zip(e, openings, strict=True)) % N
+        if max(z, s) + N < 1 << 256 and u + N * N < 1 << 512:
+            return u, z, s
+    raise AssertionError
+
+
+def proof_wire(transcript: Transcript, order: Literal["little", "big"] = "little") -> bytes:
+    sizes = (64, 32, 32)
+    return b"".join(number.to_bytes(size, order) for number, size in zip(transcript, sizes, strict=True))
+
+
+STATEMENT = b"contract, run, round, node, transcript, request, layout"
+OPENINGS = [(derived(f"proven {i}", N), unit(f"proven root {i}")) for i in range(3)]
+PROVEN = [encrypt(m, r) for m, r in OPENINGS]
+HONEST = proven(STATEMENT, OPENINGS, "mask")
+FAILS = "does not hold for these ciphertexts and this statement"
+
+
+def accepted_proofs() -> list[Json]:
+    short = [(derived(f"short {i}", N), pow(H, derived(f"exponent {i}", 1 << 128), N)) for i in range(20)]
+    cases = [
+        ("three ciphertexts", STATEMENT, OPENINGS),
+        ("one ciphertext", STATEMENT, OPENINGS[:1]),
+        ("an empty statement", b"", OPENINGS),
+        ("the same ciphertext twice", STATEMENT, [OPENINGS[0], OPENINGS[0]]),
+        ("zero under root one", STATEMENT, [(0, 1)]),
+        ("twenty ciphertexts under powers of h", bytes(100), short),
+    ]
+    made: list[Json] = []
+    for name, statement, openings in cases:
+        ciphertexts = [encrypt(m, r) for m, r in openings]
+        transcript = proven(statement, openings, name)
+        made.append(
+            {
+                "name": name,
+                "statement": statement.hex(),
+                "ciphertexts": [f"{c:x}" for c in ciphertexts],
+                "coefficients": [f"{k:x}" for k in hashed(statement, ciphertexts, transcript[0])],
+                "transcript": [f"{number:x}" for number in transcript],
+                "data": proof_wire(transcript).hex(),
+            }
+        )
+    return made
+
+
+def other_claims() -> list[Json]:
+    """The honest proof beside what it was not made for."""
+    n2, first, others = N * N, PROVEN[0], PROVEN[1:]
+    power = 1 << 20
+    raised_copy = [pow(c, power, n2) for c in PROVEN]
+    u, z, s = HONEST
+    raised = (pow(u, power, n2), z * power % N, pow(s, power, N))
+    cases = [
+        ("another statement", STATEMENT[:-1] + b"T", PROVEN, HONEST, FAILS),
+        ("no statement", b"", PROVEN, HONEST, FAILS),
+        ("a zero byte more", STATEMENT + b"\0", PROVEN, HONEST, FAILS),
+        ("another order", STATEMENT, PROVEN[::-1], HONEST, FAILS),
+        ("one ciphertext left out", STATEMENT, PROVEN[:2], HONEST, FAILS),
+        ("one ciphertext more", STATEMENT, [*PROVEN, first], HONEST, FAILS),
+        ("one ciphertext exchanged", STATEMENT, [encrypt(0, 3), *others], HONEST, FAILS),
+        ("another root", STATEMENT, [first * pow(2, N, n2) % n2, *others], HONEST, FAILS),
+        ("a plaintext more by one", STATEMENT, [first * (1 + N) % n2, *others], HONEST, FAILS),
+        ("a ciphertext negated", STATEMENT, [n2 - first, *others], HONEST, FAILS),
+        ("a copy raised to a power of two", STATEMENT, raised_copy, HONEST, FAILS),
+        ("a copy and its proof raised to a power of two", STATEMENT, raised_copy, raised, FAILS),
+        ("a copy with 5 added", STATEMENT, [encrypt(5, 7) * c % n2 for c in PROVEN], HONEST, FAILS),
+        ("no ciphertext", STATEMENT, [], HONEST, "no ciphertext comes with the proof"),
+        ("zero as a ciphertext", STATEMENT, [0, *others], HONEST, "a ciphertext lies outside"),
+        ("n^2 as a ciphertext", STATEMENT, [n2, *others], HONEST, "a ciphertext lies outside"),
+        ("a ciphertext and n^2", STATEMENT, [first + n2, *others], HONEST, "a ciphertext lies outside"),
+        ("a ciphertext less n^2", STATEMENT, [first - n2, *others], HONEST, "a ciphertext lies outside"),
+        ("5,000 bits", STATEMENT, [(1 << 4999) | 1, *others], HONEST, "a ciphertext lies outside"),
+        ("a multiple of p as the last ciphertext", STATEMENT, [*PROVEN[:2], 5 * P], HONEST, "is no unit"),
+        ("n as a ciphertext", STATEMENT, [N, *others], HONEST, "a ciphertext is no unit"),
+    ]
+    return [refused_proof(*case) for case in cases]
+
+
+def other_transcripts() -> list[Json]:
+    """What is no proof of the honest claim."""
+    n2 = N * N
+    u, z, s = HONEST
+    e = hashed(STATEMENT, PROVEN, u)
+    backwards_z, backwards_s = derived("backwards plaintext", N), unit("backwards root")
+    backwards = encrypt(backwards_z, backwards_s)
+    for i, c in enumerate(PROVEN):
+        backwards = backwards * pow(c, -derived(f"backwards coefficient {i}", 1 << 128), n2) % n2
+    cases: list[tuple[str, Transcript, str]] = [
+        ("a commitment of zero", (0, z, s), "commitment lies outside"),
+        ("a commitment of n^2", (n2, z, s), "commitment lies outside"),
+        ("a commitment and n^2", (u + n2, z, s), "commitment lies outside"),
+        ("a commitment of q", (Q, z, s), "commitment is no unit"),
+        ("a commitment negated", (n2 - u, z, s), FAILS),
+        ("a commitment of one", (1, z, s), FAILS),
+        ("a plaintext response and n", (u, z + N, s), "plaintext response lies outside"),
+        ("a plaintext response of n", (u, N, s), "plaintext response lies outside"),
+        ("a plaintext response more by one", (u, (z + 1) % N, s), FAILS),
+        ("a plaintext response negated", (u, N - z, s), FAILS),
+        ("a root response and n", (u, z, s + N), "root response lies outside"),
+        ("a root response of zero", (u, z, 0), "root response lies outside"),
+        ("a root response of n", (u, z, N), "root response lies outside"),
+        ("a root response of p", (u, z, P), "root response is no unit"),
+        ("a root response negated", (u, z, N - s), FAILS),
+        ("a root response of one", (u, z, 1), FAILS),
+        ("a transcript made backwards", (backwards, backwards_z, backwards_s), FAILS),
+        ("coefficients of zero", proven(STATEMENT, OPENINGS, "b", coefficients=[0] * 3), FAILS),
+        ("coefficients of one", proven(STATEMENT, OPENINGS, "c", coefficients=[1] * 3), FAILS),
+        ("another commitment's coefficients", proven(STATEMENT, OPENINGS, "d", coefficients=e), FAILS),
+        *((f"hashed without {name}", proven(STATEMENT, OPENINGS, name, omit=name), FAILS) for name in HASHED),
+    ]
+    return [refused_proof(name, STATEMENT, PROVEN, transcript, text) for name, transcript, text in cases]
+
+
+def refused_proof(
+    name: str, statement: bytes, ciphertexts: list[int], transcript: Transcript, message: str
+) -> Json:
+    return {
+        "name": name,
+        "statement": statement.hex(),
+        "ciphertexts": [f"{c:x}" for c in ciphertexts],
+        "transcript": [f"{number:x}" for number in transcript],
+        "message": message,
+    }
+
+
+def proof_vectors() -> Json:
+    u, z, s = HONEST
+    data = proof_wire(HONEST)
+    length = "bytes is refused: one under this key has 128"
+    encodings = [
+        ("empty", b"", length),
+        ("one byte short", data[:-1], length),
+        ("one byte more", data + b"\0", length),
+        ("numbers of 5,000 bits", b"\xff" * 2500, length),
+        ("all zeros", bytes(128), "commitment lies outside"),
+        ("all ones", b"\xff" * 128, "commitment lies outside"),
+        ("a commitment and n^2", proof_wire((u + N * N, z, s)), "commitment lies outside"),
+        ("a commitment of p", proof_wire((P, z, s)), "commitment is no unit"),
+        ("a plaintext response and n", proof_wire((u, z + N, s)), "plaintext response lies outside"),
+        ("a root response and n", proof_wire((u, z, s + N)), "root response lies outside"),
+        ("a root response of zero", proof_wire((u, z, 0)), "root response lies outside"),
+        ("a root response of q", proof_wire((u, z, Q)), "root response is no unit"),
+    ]
+    return {
+        "n": f"{N:x}",
+        "h": f"{H:x}",
+        "accepted": accepted_proofs(),
+        "refused": [*other_claims(), *other_transcripts()],
+        "refused_encodings": [
+            {"name": name, "data": encoding.hex(), "message": message}
+            for name, encoding, message in encodings
+        ],
+    }
+
+
 def main() -> None:
     made = {
         "ciphertexts": ciphertext_vectors(),
         "packing": packing_vectors(),
         "openings": opening_vectors(),
+        "proofs": proof_vectors(),
     }
     for name, vectors in made.items():
         (HERE / f"paillier_{name}.json").write_text(json.dumps(vectors, indent=1) + "\n")

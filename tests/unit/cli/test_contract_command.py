@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner
 
@@ -78,3 +79,37 @@ def test_a_contract_under_which_no_run_is_possible_is_refused(tmp_path: Path) ->
     refused = CliRunner().invoke(app, ["contract", "check", str(tmp_path / "huge.toml")])
     assert refused.exit_code == 1
     assert "63 bits at most" in refused.stderr
+
+
+def checked(path: Path) -> tuple[str, dict[str, Any]]:
+    told = CliRunner().invoke(app, ["contract", "check", str(path)])
+    assert told.exit_code == 0, told.stdout
+    document = CliRunner().invoke(app, ["contract", "check", str(path), "--json"])
+    return told.stdout, json.loads(document.stdout)
+
+
+def test_spare_rounds_are_told_with_their_price(tmp_path: Path) -> None:
+    text = (CONTRACTS / "consortium.toml").read_text()
+    (tmp_path / "spare.toml").write_text(text.replace("absent = 0", "absent = 0\nspare_rounds = 2"))
+    told, document = checked(tmp_path / "spare.toml")
+    assert "spare rounds: 2 sums may be abandoned and asked again, within that epsilon" in told
+    assert "the variance of every sum's noise is 1.6 times as large" in told
+    assert (document["run"]["spare_rounds"], document["run"]["spare_factor"]) == (2, 1.6)
+    assert 0.99 < document["run"]["epsilon"] <= 1.0
+    told, document = checked(CONTRACTS / "consortium.toml")
+    assert "spare rounds" not in told
+    assert (document["run"]["spare_rounds"], document["run"]["spare_factor"]) == (0, 1.0)
+
+
+def test_the_committee_is_told(tmp_path: Path) -> None:
+    committee = {"members": 7, "threshold": 5, "colluding_members": 1}
+    written = ", ".join(f"{key} = {number}" for key, number in committee.items())
+    text = (CONTRACTS / "taiwan.toml").read_text()
+    (tmp_path / "taiwan.toml").write_text(f"{text}\n[encryption]\ncommittee = {{ {written} }}\n")
+    told, document = checked(tmp_path / "taiwan.toml")
+    assert "the committee: any 5 of 7 members open a sum, 1 of them may collude with the server" in told
+    assert "2 may be away or lie" in told
+    assert document["committee"] == committee
+    told, document = checked(CONTRACTS / "taiwan.toml")
+    assert "the committee:" not in told
+    assert document["committee"] is None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,10 @@ RUN = Run(
     values_per_party=2000,
     bytes_per_party=1_234_567,
     seconds=12.5,
+    encrypt_seconds=1.5,
+    prove_seconds=2.25,
+    verify_seconds=3.75,
+    open_seconds=4.0,
 )
 RESULTS = Results(
     version="0",
@@ -84,6 +89,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tiny_contract: Contract, tmp_path: Pa
         calls.append(terms)
         terms["watcher"].stage("a stage")
         terms["watcher"].round_opened("histogram", 1, 9)
+        terms["watcher"].noticed("histogram: north is silent")
         return DemoResult(
             results=RESULTS,
             card=card(),
@@ -134,6 +140,9 @@ def test_the_demo_tells_table_points_parties_and_promises(
         assert expected in told, expected
     assert "characteristic 3" in told
     assert "characteristic 2" not in told
+    assert "all organisations one after another: encrypt 1.5 s, prove 2.2 s, verify 3.8 s, open 4.0 s" in told
+    assert "everything else 1.0 s" in told
+    assert "histogram: north is silent" in result.stderr
     assert "a stage" in result.stderr
     assert "a stage" not in result.stdout
 
@@ -159,6 +168,23 @@ def test_simulate_passes_on_what_it_was_asked(asked: list[dict[str, Any]], tmp_p
     assert asked[0]["out"] is None
     assert list(asked[0]["overrides"]) == ["a=1", "b=2"]
     assert "0.7712" in result.stdout
+
+
+def test_the_seconds_of_encrypted_runs_are_added_and_plain_ones_have_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plain = replace(
+        RUN, encrypted=False, encrypt_seconds=0, prove_seconds=0, verify_seconds=0, open_seconds=0
+    )
+    runs: tuple[Run, ...] = (RUN, RUN, plain)
+    monkeypatch.setattr(
+        simulations.simulate, "simulate", lambda *_, **__: (replace(RESULTS, runs=runs), tmp_path)
+    )
+    told = " ".join(CliRunner().invoke(app, ["simulate", "taiwan"]).stdout.split())
+    assert "encrypt 3.0 s, prove 4.5 s, verify 7.5 s, open 8.0 s; everything else 2.0 s" in told
+    runs = (plain,)
+    told = CliRunner().invoke(app, ["simulate", "taiwan"]).stdout
+    assert "Encrypted sums" not in told
 
 
 def test_a_scenario_with_mistakes_is_one_message(tmp_path: Path) -> None:

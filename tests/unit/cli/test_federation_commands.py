@@ -10,26 +10,22 @@ from typer.testing import CliRunner
 
 from fedscore.cli.main import app
 from fedscore.messages.programs import environment, supernode_command
-from privacy.paillier.ceremony import Ceremony
+from simulations.keys import SimulatedKeys
 
 NOTHING = "there is no file"
 
 
 @pytest.fixture
-def operator(tmp_path: Path, small_ceremony: Ceremony, tiny_text: str) -> Path:
+def operator(tmp_path: Path, small_keys: SimulatedKeys, tiny_text: str) -> Path:
     (tmp_path / "contract.toml").write_text(tiny_text)
-    (tmp_path / "public_key.json").write_text(small_ceremony.public_key.to_json())
+    (tmp_path / "ceremony.json").write_text(small_keys.record.to_json())
     (tmp_path / "node.pub").write_text("ecdsa-sha2-nistp384 AAAA")
     file = tmp_path / "server.toml"
     file.write_text(
         """
 contract = "contract.toml"
-public_key = "public_key.json"
+ceremony = "ceremony.json"
 state = "state"
-
-[committee]
-members = 1
-threshold = 1
 """
     )
     return file

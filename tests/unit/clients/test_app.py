@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,21 +15,22 @@ from flwr.clientapp import ClientApp
 
 from clients.app import app, build_app, node_from_files
 from fedscore.errors import NodeConfigError
-from fedscore.messages import Ask, Phase, Refusal, RefusalCode, Reply
+from fedscore.messages import Ask, Head, Phase, Refusal, RefusalCode, Reply
 from fedscore.messages.codec import MESSAGE_TYPES, decode_answer, encode_ask
 from simulations.in_process_grid import InProcessGrid
 
 MARKER = "marker-49152"
-ASK = Ask(phase=Phase.COLLECT, run="1" * 32, round=0, contract_hash="2" * 64, request_hash="3" * 64)
-HELLO = Ask(phase=Phase.HELLO, run="1" * 32, round=0, contract_hash="2" * 64)
-OPEN = Ask(
-    phase=Phase.OPEN,
+HELLO = Ask(
+    phase=Phase.HELLO,
     run="1" * 32,
     round=0,
     contract_hash="2" * 64,
-    request_hash="3" * 64,
-    submissions={"shop-a": b"sealed"},
+    head=Head.genesis("4" * 64, "5" * 64),
 )
+COLLECT = replace(HELLO, phase=Phase.COLLECT, round=1, request_hash="3" * 64)
+OPEN = replace(COLLECT, phase=Phase.OPEN, submissions={"shop-a": b"sealed"})
+PROVE = replace(OPEN, phase=Phase.PROVE)
+ASKS = (HELLO, COLLECT, OPEN, PROVE)
 
 
 class Echo:
@@ -47,6 +49,9 @@ class Echo:
             run=ask.run,
             round=ask.round,
             request_hash=ask.request_hash,
+            last_round=ask.round,
+            head_signature=b"",
+            signature=bytes(64) if ask.phase is Phase.HELLO else b"",
             payload=b"" if ask.phase is Phase.HELLO else self.payload,
         )
 
@@ -69,12 +74,16 @@ def answer_to(client_app: ClientApp, content: RecordDict, message_type: str) -> 
     return decode_answer(reply_to(client_app, content, message_type).content)
 
 
-@pytest.mark.parametrize("ask", [HELLO, ASK, OPEN], ids=lambda ask: ask.phase)
+@pytest.mark.parametrize("ask", ASKS, ids=lambda ask: ask.phase)
 def test_every_phase_reaches_the_node(ask: Ask) -> None:
     answer = answer_to(build_app(lambda _: Echo()), encode_ask(ask), MESSAGE_TYPES[ask.phase])
 
     assert isinstance(answer, Reply)
     assert (answer.phase, answer.request_hash) == (ask.phase, ask.request_hash)
+
+
+def test_there_is_an_ask_of_every_phase() -> None:
+    assert {ask.phase for ask in ASKS} == set(Phase)
 
 
 def _cannot_load(_: Context) -> Echo:
@@ -89,7 +98,7 @@ def _cannot_load(_: Context) -> Echo:
 def test_a_failure_becomes_a_code_and_its_text_stays_in_the_log(
     load_node: Callable[[Context], Echo], caplog: pytest.LogCaptureFixture
 ) -> None:
-    reply = reply_to(build_app(load_node), encode_ask(ASK), MESSAGE_TYPES[Phase.COLLECT])
+    reply = reply_to(build_app(load_node), encode_ask(COLLECT), MESSAGE_TYPES[Phase.COLLECT])
 
     assert decode_answer(reply.content) == Refusal(
         party="", phase=Phase.COLLECT, round=0, code=RefusalCode.INTERNAL
@@ -107,10 +116,17 @@ def test_a_message_that_is_no_ask_is_refused_by_its_version(phase: Phase) -> Non
     assert answer == Refusal(party="", phase=phase, round=0, code=RefusalCode.VERSION)
 
 
-def test_an_ask_of_another_phase_than_its_message_type_is_refused() -> None:
-    answer = answer_to(build_app(lambda _: Echo()), encode_ask(ASK), MESSAGE_TYPES[Phase.OPEN])
+@pytest.mark.parametrize("ask", ASKS, ids=lambda ask: ask.phase)
+@pytest.mark.parametrize("phase", Phase)
+def test_an_ask_of_another_phase_than_its_message_type_is_refused(ask: Ask, phase: Phase) -> None:
+    """What a handler may cost is known by its type: a proof is no hello."""
+    answer = answer_to(build_app(lambda _: Echo()), encode_ask(ask), MESSAGE_TYPES[phase])
 
-    assert answer == Refusal(party="", phase=Phase.OPEN, round=0, code=RefusalCode.REQUEST)
+    if ask.phase is phase:
+        assert isinstance(answer, Reply)
+    else:
+        assert isinstance(answer, Refusal)
+        assert (answer.code, answer.phase, answer.round) == (RefusalCode.REQUEST, phase, ask.round)
 
 
 def test_the_deployed_app_without_a_configuration_refuses() -> None:

@@ -15,17 +15,36 @@ GOOD = """\
 party = "shop-a"
 role = "platform"
 contract = "contract.toml"
-public_key = "keys/public.json"
+ceremony = "keys/ceremony.json"
+identity = "keys/identity.json"
 state = "state"
 
 [data]
 table = "rows.parquet"
 """
 
+AUDITOR = """\
+party = "watchdog"
+contract = "contract.toml"
+ceremony = "keys/ceremony.json"
+identity = "keys/identity.json"
+key_share = "keys/share.json"
+state = "state"
+"""
+
+FILES = (
+    "contract.toml",
+    "keys/ceremony.json",
+    "keys/identity.json",
+    "keys/share.json",
+    "rows.parquet",
+    "tables/orders.csv",
+)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("contract.toml", "keys/public.json", "keys/share.json", "rows.parquet", "tables/orders.csv"):
+    for name in FILES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     return tmp_path
@@ -43,7 +62,9 @@ def test_paths_start_from_the_folder_of_the_file(folder: Path, monkeypatch: pyte
 
     assert (config.party, config.role) == ("shop-a", Role.PLATFORM)
     assert config.contract == folder / "contract.toml"
-    assert config.public_key == folder / "keys" / "public.json"
+    assert config.ceremony == folder / "keys" / "ceremony.json"
+    assert config.identity == folder / "keys" / "identity.json"
+    assert config.data is not None
     assert config.data.table == folder / "rows.parquet"
     assert config.state == folder / "state"
     assert config.key_share is None
@@ -68,35 +89,72 @@ def test_absolute_paths_are_taken_as_they_are(folder: Path, tmp_path_factory: py
 def test_operational_tables_come_with_a_date(folder: Path) -> None:
     config = load(folder, GOOD.replace('table = "rows.parquet"', 'tables = "tables"\nas_of = 2025-06-30'))
 
+    assert config.data is not None
     assert config.data.tables == folder / "tables"
     assert config.data.as_of == dt.date(2025, 6, 30)
 
 
+def test_an_auditor_has_a_share_and_neither_role_nor_rows(folder: Path) -> None:
+    config = load(folder, AUDITOR)
+
+    assert (config.party, config.role, config.data) == ("watchdog", None, None)
+    assert config.key_share == folder / "keys" / "share.json"
+
+
+def test_a_party_may_sit_on_the_committee(folder: Path) -> None:
+    config = load(folder, f'key_share = "keys/share.json"\n{GOOD}')
+
+    assert (config.role, config.key_share) == (Role.PLATFORM, folder / "keys" / "share.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace('role = "platform"\n', ""), "role and [data] belong together: a party gives both"),
+        (GOOD[: GOOD.index("[data]")], "role and [data] belong together"),
+        (AUDITOR.replace('key_share = "keys/share.json"\n', ""), "without rows and without a key_share has"),
+        (AUDITOR + 'role = "platform"\n', "role and [data] belong together"),
+    ],
+    ids=["data without a role", "a role without data", "nothing to do", "an auditor with a role"],
+)
+def test_a_node_takes_part_or_audits(folder: Path, text: str, message: str) -> None:
+    with pytest.raises(NodeConfigError) as refused:
+        load(folder, text)
+
+    assert message in str(refused.value)
+
+
 MISTAKES = {
     "a file that is not there": ('"contract.toml"', '"contrakt.toml"', "line 3, contract: there is no file"),
-    "a folder for a file": ('"keys/public.json"', '"keys"', "line 4, public_key: there is no file"),
+    "a folder for a file": ('"keys/ceremony.json"', '"keys"', "line 4, ceremony: there is no file"),
+    "no identity": ('identity = "keys/identity.json"\n', "", "identity: identity is missing: add it"),
+    "an entry of an earlier format": (
+        'ceremony = "keys/ceremony.json"',
+        'ceremony = "keys/ceremony.json"\npublic_key = "keys/ceremony.json"',
+        "line 5, public_key: there is no entry public_key here",
+    ),
     "an unknown role": ('"platform"', '"bank"', 'line 2, role: must be one of "platform" or "collector"'),
     "a party with spaces": ('"shop-a"', '"shop a"', "line 1, party: must be a name"),
     "a missing entry": ('state = "state"\n', "", "state: state is missing: add it"),
-    "an unknown entry": ("[data]", "[data]\nfile = 1", "line 8, data.file: there is no entry file here"),
-    "no data": ('table = "rows.parquet"', "", "line 7, data: the data are either table"),
+    "an unknown entry": ("[data]", "[data]\nfile = 1", "line 9, data.file: there is no entry file here"),
+    "no data": ('table = "rows.parquet"', "", "line 8, data: the data are either table"),
     "both kinds of data": (
         "[data]",
         '[data]\ntables = "tables"\nas_of = 2025-06-30',
-        "line 7, data: the data are either table",
+        "line 8, data: the data are either table",
     ),
     "tables without a date": (
         'table = "rows.parquet"',
         'tables = "tables"',
-        "line 7, data: as_of, a date such as",
+        "line 8, data: as_of, a date such as",
     ),
-    "a date without tables": ("[data]", "[data]\nas_of = 2025-06-30", "line 7, data: as_of, a date such as"),
+    "a date without tables": ("[data]", "[data]\nas_of = 2025-06-30", "line 8, data: as_of, a date such as"),
     "a folder that is not there": (
         'table = "rows.parquet"',
         'tables = "tabels"\nas_of = 2025-06-30',
-        "line 8, data.tables: there is no folder",
+        "line 9, data.tables: there is no folder",
     ),
-    "no TOML": ("[data]", "[data", "is not TOML: Expected ']' at the end of a table declaration (at line 7"),
+    "no TOML": ("[data]", "[data", "is not TOML: Expected ']' at the end of a table declaration (at line 8"),
 }
 
 

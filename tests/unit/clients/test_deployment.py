@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,27 +14,30 @@ from typer.testing import CliRunner
 
 from clients.config import load_node_config
 from clients.deployment import load_rows, node_of
+from clients.memory import FileMemory
+from clients.node import AUDITOR, Node
 from fedscore.cli.main import app
 from fedscore.contract import load_contract
-from fedscore.errors import DataError, KeyRefused, NodeConfigError
-from fedscore.messages import Ask, Phase, Reply
-from privacy.paillier.ceremony import Ceremony, unsafe_deal_from_primes
+from fedscore.errors import (
+    ContractError,
+    DataError,
+    FedscoreError,
+    KeyRefused,
+    NodeConfigError,
+    SignatureRefused,
+)
+from fedscore.learners.agenda import Agenda
+from fedscore.messages import Ask, Phase, Refusal, RefusalCode, Reply
+from fedscore.sums.series import HELLO_DOMAIN, KeySeries
+from privacy.identities import Identity, verify_signature
+from privacy.paillier.ceremony import unsafe_deal_from_primes
+from privacy.paillier.record import CeremonyRecord, sign_record
+from simulations.keys import SimulatedKeys, simulated_identity
 from simulations.synthetic import make_consortium, write
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-
-ROSTER = """
-[[parties]]
-name = "north"
-role = "platform"
-
-[[parties]]
-name = "agency"
-role = "collector"
-
-[encryption]
-key_bits = 2048
-"""
+RUN = "ab" * 16
+ROLES = {"north": "platform", "south": "platform", "agency": "collector"}
 
 ROWS = {
     "id": ["1", "2", "3", "4", "5", "6"],
@@ -43,27 +47,53 @@ ROWS = {
     "y": [0, 0, 1, 0, 0, 1],
 }
 
-
-@pytest.fixture
-def folder(tmp_path: Path, small_ceremony: Ceremony, tiny_text: str) -> Path:
-    (tmp_path / "contract.toml").write_text(tiny_text + ROSTER)
-    (tmp_path / "public_key.json").write_text(small_ceremony.public_key.to_json())
-    (tmp_path / "key_share.json").write_text(small_ceremony.shares[0].to_json())
-    pq.write_table(pa.table(ROWS), tmp_path / "rows.parquet")
-    (tmp_path / "node.toml").write_text(
-        """
+NODE = """
 party = "north"
 role = "platform"
 contract = "contract.toml"
-public_key = "public_key.json"
+ceremony = "ceremony.json"
+identity = "identity.json"
 key_share = "key_share.json"
 state = "state"
 
 [data]
 table = "rows.parquet"
 """
+
+WATCHDOG = """
+party = "watchdog"
+contract = "contract.toml"
+ceremony = "ceremony.json"
+identity = "identity.json"
+key_share = "key_share.json"
+state = "state"
+"""
+
+
+def contract_text(tiny_text: str, record: CeremonyRecord) -> str:
+    roster = [
+        f'[[parties]]\nname = "{name}"\nrole = "{role}"\n'
+        f'key = "{simulated_identity(name).public.signing_key.hex()}"\n'
+        for name, role in ROLES.items()
+    ]
+    encryption = (
+        "[encryption]\nkey_bits = 2048\n"
+        "committee = { members = 3, threshold = 2, colluding_members = 1 }\n"
+        f'ceremony = "{record.hash()}"\n'
     )
-    return tmp_path
+    return "\n".join([tiny_text, *roster, encryption])
+
+
+def record_for(keys: SimulatedKeys, *names: str, colluding_members: int = 1) -> CeremonyRecord:
+    """Another ceremony's record over the same key, so that only the record differs."""
+    return sign_record(
+        committee=keys.record.committee,
+        members=[simulated_identity(name).public for name in names],
+        colluding_members=colluding_members,
+        absences=False,
+        created=dt.date(2025, 6, 30),
+        dealer=simulated_identity("dealer"),
+    )
 
 
 def change(file: Path, old: str, new: str) -> None:
@@ -72,66 +102,289 @@ def change(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def test_a_node_says_hello_from_its_files(folder: Path) -> None:
-    node = node_of(load_node_config(folder / "node.toml"))
-    ask = Ask(phase=Phase.HELLO, run="ab" * 16, round=0, contract_hash=node.contract.hash())
+def use_record(folder: Path, tiny_text: str, record: CeremonyRecord) -> None:
+    (folder / "contract.toml").write_text(contract_text(tiny_text, record))
+    (folder / "ceremony.json").write_text(record.to_json())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, small_keys: SimulatedKeys, tiny_text: str) -> Path:
+    """All files of north, which sits on the committee; its share was just accepted."""
+    use_record(tmp_path, tiny_text, small_keys.record)
+    (tmp_path / "identity.json").write_text(simulated_identity("north").to_json())
+    (tmp_path / "key_share.json").write_text(small_keys.shares[0].to_json())
+    pq.write_table(pa.table(ROWS), tmp_path / "rows.parquet")
+    (tmp_path / "node.toml").write_text(NODE)
+    FileMemory.create(tmp_path / "state", KeySeries.of(small_keys.record), abstains=False)
+    return tmp_path
+
+
+def start(folder: Path) -> Node:
+    return node_of(load_node_config(folder / "node.toml"))
+
+
+def hello(node: Node, keys: SimulatedKeys) -> Ask:
+    genesis = KeySeries.of(keys.record).genesis
+    return Ask(phase=Phase.HELLO, run=RUN, round=0, contract_hash=node.contract.hash(), head=genesis)
+
+
+def test_a_node_says_hello_from_its_files(folder: Path, small_keys: SimulatedKeys) -> None:
+    node = start(folder)
+    ask = hello(node, small_keys)
     answer = node.answer(ask)
     assert isinstance(answer, Reply)
-    assert (answer.party, answer.committee_member) == ("north", 1)
+    assert (answer.party, answer.role, answer.committee_member) == ("north", "platform", 1)
+    assert len(answer.head_signature) == 64
+    said = answer.introduction(ask.contract_hash)
+    verify_signature(node.contract.signing_keys["north"], HELLO_DOMAIN, said, answer.signature)
+
+
+def test_a_node_started_again_sends_the_same_bytes(folder: Path, small_keys: SimulatedKeys) -> None:
+    """Flower starts a process for every message: nothing but the files lasts from one to the next."""
+    node = start(folder)
+    said = hello(node, small_keys)
+    turn = Agenda(node.contract, run=RUN).turn((), round_number=1, head=said.head.hash)
+    ask = Ask(
+        phase=Phase.COLLECT,
+        run=RUN,
+        round=1,
+        contract_hash=said.contract_hash,
+        head=said.head,
+        request_hash=turn.envelope.digest,
+    )
+    first, again = node.answer(ask), start(folder).answer(ask)
+    assert isinstance(first, Reply)
+    assert first == again
+    other = Ask(
+        phase=Phase.COLLECT,
+        run="cd" * 16,
+        round=1,
+        contract_hash=said.contract_hash,
+        head=said.head,
+        request_hash=Agenda(node.contract, run="cd" * 16)
+        .turn((), round_number=1, head=said.head.hash)
+        .envelope.digest,
+    )
+    assert start(folder).answer(other) == Refusal(
+        party="north", phase=Phase.COLLECT, round=1, code=RefusalCode.ROUND
+    )
+
+
+def test_a_party_without_a_share_has_no_seat(folder: Path, small_keys: SimulatedKeys) -> None:
+    change(folder / "node.toml", 'key_share = "key_share.json"\n', "")
+    node = start(folder)
+    answer = node.answer(hello(node, small_keys))
+    assert isinstance(answer, Reply)
+    assert (answer.committee_member, answer.head_signature, answer.payload) == (None, b"", b"")
+
+
+def test_an_auditor_has_a_seat_and_no_rows(folder: Path, small_keys: SimulatedKeys, tiny_text: str) -> None:
+    use_record(folder, tiny_text, record_for(small_keys, "watchdog", "north", "south"))
+    (folder / "identity.json").write_text(simulated_identity("watchdog").to_json())
+    (folder / "node.toml").write_text(WATCHDOG)
+    node = start(folder)
+    answer = node.answer(hello(node, small_keys_with(folder)))
+    assert isinstance(answer, Reply)
+    assert (answer.party, answer.role, answer.committee_member) == ("watchdog", AUDITOR, 1)
+
+
+def small_keys_with(folder: Path) -> SimulatedKeys:
+    record = CeremonyRecord.from_json((folder / "ceremony.json").read_text())
+    return SimulatedKeys(record=record, shares=())
+
+
+def test_a_node_whose_memory_is_gone_does_not_start_by_itself(folder: Path) -> None:
+    """It would answer again what it has answered: its owner must say that it is to begin anew."""
+    (file,) = (folder / "state").glob("memory-*.json")
+    file.unlink()
+    for _ in range(2):
+        with pytest.raises(NodeConfigError, match="holds no memory of this key"):
+            start(folder)
+
+
+def test_a_member_whose_owner_began_another_memory_abstains(folder: Path, small_keys: SimulatedKeys) -> None:
+    (file,) = (folder / "state").glob("memory-*.json")
+    file.unlink()
+    done = CliRunner().invoke(app, ["node", "init", str(folder / "node.toml")])
+    assert done.exit_code == 0, done.output
+    node = start(folder)
+    answer = node.answer(hello(node, small_keys))
+    assert isinstance(answer, Reply)
+    assert (answer.committee_member, answer.head_signature) == (1, b"")
+
+
+def test_a_node_does_not_start_on_a_damaged_memory(folder: Path) -> None:
+    (file,) = (folder / "state").glob("memory-*.json")
+    file.write_text(file.read_text()[:-2])
+    with pytest.raises(NodeConfigError, match=rf"{file.name} is damaged"):
+        start(folder)
 
 
 def test_a_party_that_is_not_on_the_roster_in_its_role_is_refused(folder: Path) -> None:
-    for old, new in (('"north"', '"south"'), ('"platform"', '"collector"')):
+    for old, new in (('"north"', '"west"'), ('"platform"', '"collector"')):
         change(folder / "node.toml", old, new)
         with pytest.raises(NodeConfigError, match="is not on the roster"):
-            node_of(load_node_config(folder / "node.toml"))
+            start(folder)
         change(folder / "node.toml", new, old)
+
+
+def test_a_party_that_calls_itself_an_auditor_is_refused(folder: Path) -> None:
+    (folder / "node.toml").write_text(WATCHDOG.replace("watchdog", "north"))
+    with pytest.raises(NodeConfigError, match=r"north is not on the roster of contract\.toml as an auditor"):
+        start(folder)
 
 
 def test_a_contract_without_noise_is_refused(folder: Path) -> None:
     change(folder / "contract.toml", "[privacy]", '[privacy]\nnoise = "none"')
     with pytest.raises(NodeConfigError, match="promises nothing"):
-        node_of(load_node_config(folder / "node.toml"))
+        start(folder)
 
 
-def test_a_key_of_another_size_is_refused(folder: Path) -> None:
-    change(folder / "contract.toml", "key_bits = 2048", "key_bits = 3072")
-    with pytest.raises(NodeConfigError, match="2048 bits, the contract says 3072"):
-        node_of(load_node_config(folder / "node.toml"))
+INCOMPLETE = {
+    "a party without a key": (
+        f'key = "{simulated_identity("south").public.signing_key.hex()}"\n',
+        "",
+        "has no key of south",
+    ),
+    "another size of key": ("key_bits = 2048", "key_bits = 3072", r"key_bits = 3072, .* for 2048 bits"),
+    "another threshold": ("threshold = 2", "threshold = 3", r"threshold = 3, .* make them agree"),
+    "another number of members": ("members = 3", "members = 4", r"members = 4, .* make them agree"),
+    "fewer that may collude": (
+        "colluding_members = 1",
+        "colluding_members = 0",
+        r"colluding_members = 0, .* make them agree",
+    ),
+}
 
 
-def test_a_share_of_another_key_is_refused(folder: Path, other_ceremony: Ceremony) -> None:
-    (folder / "key_share.json").write_text(other_ceremony.shares[0].to_json())
-    with pytest.raises((NodeConfigError, KeyRefused)):
-        node_of(load_node_config(folder / "node.toml"))
-
-
-@pytest.mark.parametrize(
-    ("members", "threshold", "fits"), [(4, 2, False), (4, 3, True), (3, 2, False), (1, 1, True)]
-)
-def test_absences_need_a_committee_that_cannot_open_two_cohorts(
-    folder: Path,
-    other_ceremony: Ceremony,
-    members: int,
-    threshold: int,
-    fits: bool,  # noqa: FBT001 - a case of a table
+@pytest.mark.parametrize(("old", "new", "message"), INCOMPLETE.values(), ids=INCOMPLETE.keys())
+def test_a_contract_and_a_ceremony_that_disagree_are_refused(
+    folder: Path, old: str, new: str, message: str
 ) -> None:
-    prime = json.loads((VECTORS / "paillier_safe_primes.json").read_text())["1024"]
-    keys = unsafe_deal_from_primes(int(prime[0], 16), int(prime[1], 16), members=members, threshold=threshold)
-    assert keys.public_key != other_ceremony.public_key
-    (folder / "key_share.json").write_text(keys.shares[0].to_json())
-    change(folder / "contract.toml", "[privacy]", '[privacy]\nabsent = 1\nnoise = "local"')
-    if fits:
-        assert node_of(load_node_config(folder / "node.toml")).committee_member == 1
-    else:
-        with pytest.raises(KeyRefused, match="could open two cohorts of one round"):
-            node_of(load_node_config(folder / "node.toml"))
+    change(folder / "contract.toml", old, new)
+    with pytest.raises(NodeConfigError, match=message):
+        start(folder)
 
 
-def test_a_damaged_key_is_refused(folder: Path) -> None:
-    (folder / "public_key.json").write_text("{}")
+def test_a_contract_that_names_no_ceremony_is_refused(folder: Path, small_keys: SimulatedKeys) -> None:
+    change(folder / "contract.toml", f'ceremony = "{small_keys.record.hash()}"\n', "")
+    with pytest.raises(NodeConfigError, match="names no committee or no ceremony"):
+        start(folder)
+
+
+def test_another_ceremonys_record_is_refused(folder: Path, small_keys: SimulatedKeys) -> None:
+    other = record_for(small_keys, "south", "north", "agency")
+    (folder / "ceremony.json").write_text(other.to_json())
+    with pytest.raises(NodeConfigError, match=r"ceremony\.json is the record of another ceremony"):
+        start(folder)
+
+
+def test_absences_need_a_ceremony_that_was_held_for_them(
+    folder: Path, small_keys: SimulatedKeys, tiny_text: str
+) -> None:
+    use_record(folder, tiny_text, record_for(small_keys, *ROLES, colluding_members=0))
+    change(folder / "contract.toml", "colluding_members = 1", "colluding_members = 0")
+    start(folder)
+    change(folder / "contract.toml", "[privacy]", "[privacy]\nabsent = 1")
+    with pytest.raises(NodeConfigError, match=r"absent = 1; .* and no absences: make them agree"):
+        start(folder)
+
+
+def test_a_committee_that_could_open_two_cohorts_is_refused(folder: Path) -> None:
+    change(folder / "contract.toml", "[privacy]", "[privacy]\nabsent = 1")
+    with pytest.raises(ContractError, match="two cohorts of one round could be opened"):
+        start(folder)
+
+
+@pytest.mark.parametrize("seat", ['key_share = "key_share.json"\n', ""], ids=["member", "party"])
+def test_the_identity_of_somebody_else_is_refused(folder: Path, seat: str) -> None:
+    change(folder / "node.toml", 'key_share = "key_share.json"\n', seat)
+    for identity in (simulated_identity("south"), Identity.generate("north")):
+        (folder / "identity.json").write_text(identity.to_json())
+        with pytest.raises(
+            NodeConfigError, match="is not the identity of north that the contract's roster"
+        ) as told:
+            start(folder)
+        assert json.loads(identity.to_json())["signing_key"] not in str(told.value)
+
+
+def test_a_party_and_the_member_of_its_name_have_one_identity(
+    folder: Path, small_keys: SimulatedKeys, tiny_text: str
+) -> None:
+    """Else the record's member and the roster's party could be two organisations."""
+    impostor = Identity.generate("north")
+    record = sign_record(
+        committee=small_keys.record.committee,
+        members=[impostor.public, *(simulated_identity(name).public for name in ("south", "agency"))],
+        colluding_members=1,
+        absences=False,
+        created=dt.date(2025, 6, 30),
+        dealer=simulated_identity("dealer"),
+    )
+    use_record(folder, tiny_text, record)
+    for identity in (simulated_identity("north"), impostor):
+        (folder / "identity.json").write_text(identity.to_json())
+        with pytest.raises(NodeConfigError, match=r"north: .* an organisation has one identity"):
+            start(folder)
+
+
+def test_the_share_of_another_member_is_refused(folder: Path, small_keys: SimulatedKeys) -> None:
+    (folder / "key_share.json").write_text(small_keys.shares[1].to_json())
+    with pytest.raises(NodeConfigError, match="is the share of another member than north"):
+        start(folder)
+
+
+def test_a_share_of_another_key_is_refused(folder: Path) -> None:
+    primes = json.loads((VECTORS / "paillier_safe_primes.json").read_text())["256"]
+    other = unsafe_deal_from_primes(*(int(prime, 16) for prime in primes), members=3, threshold=2)
+    (folder / "key_share.json").write_text(other.shares[0].to_json())
     with pytest.raises(KeyRefused):
-        node_of(load_node_config(folder / "node.toml"))
+        start(folder)
+
+
+def test_a_share_that_does_not_fit_its_verification_key_is_refused(
+    folder: Path, small_keys: SimulatedKeys
+) -> None:
+    share, other = (json.loads(small_keys.shares[number].to_json()) for number in (0, 1))
+    for taken in (["value"], ["value", "verification_key"]):
+        mixed = {**share, **{name: other[name] for name in taken}}
+        (folder / "key_share.json").write_text(json.dumps(mixed))
+        with pytest.raises(KeyRefused) as told:
+            start(folder)
+        assert str(other["value"]) not in str(told.value)
+
+
+def spoil_signature(text: str) -> str:
+    document = json.loads(text)
+    return json.dumps({**document, "created": "1999-01-01"})
+
+
+DAMAGE: dict[str, tuple[str, Callable[[str], str], type[FedscoreError]]] = {
+    "a record that is none": ("ceremony.json", lambda _: "{}", KeyRefused),
+    "a record that was changed": ("ceremony.json", spoil_signature, SignatureRefused),
+    "an identity that is none": ("identity.json", lambda _: "{}", KeyRefused),
+    "half an identity": ("identity.json", lambda text: text[: len(text) // 2], KeyRefused),
+    "a share that is none": ("key_share.json", lambda _: "{}", KeyRefused),
+    "a share that is no text": ("key_share.json", lambda _: "\udcff", NodeConfigError),
+    "an identity that is no text": ("identity.json", lambda _: "\udcff", NodeConfigError),
+    "a record that is no text": ("ceremony.json", lambda _: "\udcff", NodeConfigError),
+}
+
+
+@pytest.mark.parametrize(("name", "damage", "kind"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_damaged_keys_are_refused_and_not_quoted(
+    folder: Path, name: str, damage: Callable[[str], str], kind: type[FedscoreError]
+) -> None:
+    text = (folder / name).read_text()
+    (folder / name).write_bytes(damage(text).encode(errors="surrogateescape"))
+    with pytest.raises(kind) as told:
+        start(folder)
+    secrets = [value for value in json.loads(text).values() if isinstance(value, str) and len(value) > 40]
+    assert not any(secret in str(told.value) for secret in secrets)
+
+
+def test_the_same_files_undamaged_make_a_node(folder: Path) -> None:
+    assert start(folder).committee_member == 1
 
 
 @pytest.mark.parametrize("role", ["platform", "collector"])
@@ -147,7 +400,8 @@ def test_rows_come_from_operational_tables_as_of_a_date(tmp_path: Path, role: st
 party = "{party.name}"
 role = "{role}"
 contract = "contract.toml"
-public_key = "key"
+ceremony = "key"
+identity = "key"
 state = "state"
 
 [data]
@@ -156,6 +410,8 @@ as_of = {consortium.as_of.isoformat()}
 """
     )
     config = load_node_config(tmp_path / "node.toml")
+    assert config.data is not None
+    assert config.role is not None
     rows = load_rows(config.data, contract, role=config.role)
     assert len(rows) > 50
     assert 0 < rows.outcome.mean() < 0.3
@@ -170,7 +426,9 @@ def test_node_check_shows_rounds_and_price_and_sends_nothing(folder: Path) -> No
     assert "residuals 3" in done.stdout
     assert "epsilon 0.99" in done.stdout
     assert "nothing was sent" in done.stdout
-    assert not list((folder / "state").rglob("*-collect"))
+    record = CeremonyRecord.from_json((folder / "ceremony.json").read_text())
+    state = FileMemory(folder / "state", KeySeries.of(record)).load()
+    assert (state.last_round, state.abstains) == (0, False)
 
 
 def test_node_check_tells_what_is_wrong_with_the_data(folder: Path) -> None:
@@ -180,14 +438,3 @@ def test_node_check_tells_what_is_wrong_with_the_data(folder: Path) -> None:
     assert done.exit_code == 1
     assert "utilisation" in done.output
     assert "Traceback" not in done.output
-
-
-@pytest.fixture(scope="module")
-def other_ceremony() -> Ceremony:
-    """Another toy key."""
-    return unsafe_deal_from_primes(
-        0xC67B46FFEDB13F6C9A7D71F3487D8F217C5F8B4B7F5B5331EF9C11C55ED2714F,
-        0xD6DA6B3F76C4F62E1D2F51B04242075391DF3A0D75B924FCA9BF526648929D47,
-        members=1,
-        threshold=1,
-    )

@@ -57,21 +57,29 @@ second = { of = "channel", levels = ["web"] }
 epsilon = 1.0
 delta = 1e-6
 
+[encryption]
+committee = { members = 7, threshold = 5, colluding_members = 1 }
+ceremony = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e"
+
 [[parties]]
 name = "a"
 role = "platform"
+key = "1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a"
 
 [[parties]]
 name = "b"
 role = "platform"
+key = "2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b"
 
 [[parties]]
 name = "c"
 role = "collector"
+key = "3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c"
 
 [[parties]]
 name = "d"
 role = "collector"
+key = "4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d"
 """
 
 
@@ -82,6 +90,11 @@ def test_a_sound_contract_has_no_findings() -> None:
 def changed(old: str, new: str) -> str:
     assert BASE.count(old) == 1, f"{old!r} must occur once to be replaced"
     return BASE.replace(old, new)
+
+
+COMMITTEE = "{ members = 7, threshold = 5, colluding_members = 1 }"
+CEREMONY = "5e" * 32
+KEY_A, KEY_B = "1a" * 32, "2b" * 32
 
 
 def line_of(text: str, part: str) -> int:
@@ -324,11 +337,60 @@ ERRORS = {
     ),
     "noise": ("delta = 1e-6", 'delta = 1e-6\nnoise = "much"', "noise", 'one of "shared", "local" or "none"'),
     "key bits": (
-        "[privacy]",
-        "[encryption]\nkey_bits = 1024\n\n[privacy]",
+        "[encryption]",
+        "[encryption]\nkey_bits = 1024",
         "key_bits",
         "must be 2048 or more",
     ),
+    "spare rounds": (
+        "delta = 1e-6",
+        "delta = 1e-6\nspare_rounds = -1",
+        "spare_rounds",
+        "must be 0 or more. How many sums",
+    ),
+    "many spare rounds": (
+        "delta = 1e-6",
+        "delta = 1e-6\nspare_rounds = 101",
+        "spare_rounds",
+        "must be 100 or less",
+    ),
+    "half a spare round": ("delta = 1e-6", "delta = 1e-6\nspare_rounds = 0.5", "spare_", "a whole number"),
+    "committee of nobody": ("members = 7", "members = 0", "committee", "must be 1 or more. How many members"),
+    "committee too large": ("members = 7", "members = 33", "committee", "must be 32 or less"),
+    "committee without threshold": (", threshold = 5", "", "committee", "threshold is missing: add it"),
+    "committee without trust": (", colluding_members = 1", "", "committee", "colluding_members is missing"),
+    "committee no table": (COMMITTEE, "7", "committee", "must be a table of keys and values. Who opens"),
+    "committee misspelt": ("threshold", "treshold = 5, threshold", "committee", "did you mean threshold"),
+    "negative collusion": ("colluding_members = 1", "colluding_members = -1", "committee", "0 or more"),
+    "threshold above members": (
+        "threshold = 5",
+        "threshold = 8",
+        "threshold = 8",
+        "it takes 8 members and there are 7; lower it (to no less than 2)",
+    ),
+    "threshold of colluders": (
+        COMMITTEE,
+        "{ members = 7, threshold = 3, colluding_members = 3 }",
+        "threshold = 3",
+        "would read every party's vector by themselves; a threshold of 4 would do",
+    ),
+    "all members collude": (
+        COMMITTEE,
+        "{ members = 3, threshold = 3, colluding_members = 3 }",
+        "colluding_members = 3",
+        "3 of 3 members may collude, so no threshold protects anything: 2 at most",
+    ),
+    "two cohorts": (
+        "delta = 1e-6\n\n[encryption]\ncommittee = { members = 7, threshold = 5",
+        "delta = 1e-6\nabsent = 1\n\n[encryption]\ncommittee = { members = 7, threshold = 4",
+        "threshold = 4",
+        "2 x 4 is not above 7 + 1: two cohorts of one round could be opened, whose difference is one",
+    ),
+    "ceremony of nobody": (f"committee = {COMMITTEE}\n", "", "ceremony", "none is named"),
+    "no hash": (CEREMONY, CEREMONY.upper(), "ceremony", "must be 64 hexadecimal digits, 0 to 9 and a to f"),
+    "short hash": (CEREMONY, CEREMONY[:-2], "ceremony", "must be 64 hexadecimal digits"),
+    "no key": (f'"{KEY_B}"', f'"{KEY_B}0"', KEY_B, "must be 64 hexadecimal digits, 0 to 9 and a to f. The"),
+    "number for key": (f'"{KEY_B}"', "17", "key = 17", "must be text in quotes"),
     "test share": ("test_share = 0.3", "test_share = 0.95", "test_share", "must be 0.9 or less"),
     "split key": ('key = "a key"', 'key = ""', "key =", "text that is not empty"),
     "denied": (
@@ -367,7 +429,42 @@ WARNINGS = {
         "nothing uses spend_to_income",
     ),
     "fair lending": (SPEND, SPEND + '\ncolumn = "SEX"', None, "fair-lending law"),
-    "only one": ('[[parties]]\nname = "b"\nrole = "platform"\n', "", None, "the only platform"),
+    "only one": (
+        f'[[parties]]\nname = "b"\nrole = "platform"\nkey = "{KEY_B}"\n',
+        "",
+        None,
+        "the only platform",
+    ),
+    "no committee": (
+        f'committee = {COMMITTEE}\nceremony = "{CEREMONY}"\n',
+        "",
+        "[encryption]",
+        "no committee is named that could open a sum (simulations only; a node refuses)",
+    ),
+    "no ceremony": (
+        f'ceremony = "{CEREMONY}"\n',
+        "",
+        "[encryption]",
+        "no record says who the committee's members are (simulations only; a node refuses)",
+    ),
+    "no key": (
+        f'key = "{KEY_B}"',
+        "# no key",
+        "[[parties]]",
+        "1 of 4 parties have no key to sign with (simulations only; a node refuses)",
+    ),
+    "one holder": (
+        COMMITTEE,
+        "{ members = 1, threshold = 1, colluding_members = 0 }",
+        "committee",
+        "the one member and the server together read every party's vector",
+    ),
+    "any holder": (
+        COMMITTEE,
+        "{ members = 3, threshold = 1, colluding_members = 0 }",
+        "committee",
+        "any one member and the server together read every party's vector",
+    ),
     "epsilon": ("epsilon = 1.0", "epsilon = 11", "epsilon", "epsilon 11 promises next to nothing"),
     "noise": ("delta = 1e-6", 'delta = 1e-6\nnoise = "none"', "noise", "without noise nothing is promised"),
     "delta": ("delta = 1e-6", "delta = 1e-3", "delta", "1 / (row_cap x parties) = 0.00025"),

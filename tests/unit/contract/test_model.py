@@ -74,6 +74,9 @@ def full() -> dict[str, Any]:
         mode="json", exclude_none=True
     )
     raw["rows"]["person"] = "person"
+    raw["parties"][0]["key"] = "1a" * 32
+    raw["encryption"]["committee"] = {"members": 7, "threshold": 5, "colluding_members": 1}
+    raw["encryption"]["ceremony"] = "5e" * 32
     raw["characteristics"].append(
         {
             "name": "channel",

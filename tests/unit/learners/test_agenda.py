@@ -1,8 +1,12 @@
+"""What every party derives of a run by itself; and a request's hash is about all that it depends on."""
+
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +17,11 @@ from fedscore.data import Rows
 from fedscore.errors import BudgetExhausted, NoiseError, ProtocolError
 from fedscore.learners.agenda import Agenda
 from fedscore.learners.scorecard.program import Scorecard
+from fedscore.sums import SumRequest, chain_openings
 from privacy.dp.events import Composed, DistributedGaussian
 
 RUN = "ab" * 16
+HEAD = "cd" * 32
 
 Openings = list[npt.NDArray[np.int64]]
 
@@ -23,10 +29,9 @@ Openings = list[npt.NDArray[np.int64]]
 def noiseless_openings(agenda: Agenda, rows: Rows) -> Openings:
     openings: Openings = []
     for _ in range(agenda.rounds):
-        turn = agenda.turn(openings)
-        request = turn.envelope.request
+        query, request = agenda.next_sum(openings)
         openings.append(
-            turn.query.contributions(rows).lattice_total(
+            query.contributions(rows).lattice_total(
                 scale=request.scale,
                 limit_squared=request.sensitivity_squared,
                 dimension=request.dimension,
@@ -122,28 +127,138 @@ def test_two_parties_derive_the_same_requests_and_card(
     for number in range(len(openings)):
         # a fresh process: everything is derived again from the transcript
         other = Agenda(contract, run=RUN)
-        assert other.turn(openings[:number]).envelope == one.turn(openings[:number]).envelope
+        derived = [
+            agenda.turn(openings[:number], round_number=20 + number, head=HEAD).envelope
+            for agenda in (one, other)
+        ]
+        assert derived[0] == derived[1]
     assert Agenda(contract, run=RUN).finish(openings) == one.finish(openings)
 
 
-def test_a_request_is_bound_to_contract_run_round_and_transcript(
+def test_a_turn_is_the_next_sum_in_its_place(
     tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
 ) -> None:
     contract = tiny_contract.with_privacy(noise=NoiseMode.NONE)
     agenda = Agenda(contract, run=RUN)
-    openings = noiseless_openings(agenda, make_rows(500, 3))[:3]
-    digests = {agenda.turn(openings).envelope.digest, agenda.turn(openings[:2]).envelope.digest}
-    digests.add(Agenda(contract, run="cd" * 16).turn(openings).envelope.digest)
-    forked = [*openings[:2], openings[2] + 1]
-    digests.add(agenda.turn(forked).envelope.digest)
+    openings = noiseless_openings(agenda, make_rows(500, 3))[:2]
+    query, request = agenda.next_sum(openings)
+
+    turn = agenda.turn(openings, round_number=11, head=HEAD)
+
+    assert turn.query is query
+    envelope = turn.envelope
+    assert (envelope.run, envelope.round, envelope.head) == (RUN, 11, HEAD)
+    assert envelope.contract_hash == contract.hash()
+    assert envelope.request == request
+    assert envelope.digest == request.digest(
+        contract_hash=contract.hash(),
+        run=RUN,
+        round_number=11,
+        step=2,
+        head=HEAD,
+        openings=chain_openings(openings),
+    )
+
+
+def test_a_request_is_bound_to_contract_run_round_head_and_transcript(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    contract = tiny_contract.with_privacy(noise=NoiseMode.NONE)
+    openings = noiseless_openings(Agenda(contract, run=RUN), make_rows(500, 3))[:3]
     renamed = Contract.model_validate({**contract.model_dump(), "name": "other"})
-    digests.add(Agenda(renamed, run=RUN).turn(openings).envelope.digest)
-    assert len(digests) == 5
+
+    def digest(
+        contract: Contract = contract,
+        run: str = RUN,
+        openings: Openings = openings,
+        round_number: int = 4,
+        head: str = HEAD,
+    ) -> str:
+        turn = Agenda(contract, run=run).turn(openings, round_number=round_number, head=head)
+        return turn.envelope.digest
+
+    digests = {
+        "honest": digest(),
+        "another contract": digest(contract=renamed),
+        "another run": digest(run="cd" * 16),
+        "another round": digest(round_number=5),
+        "another head": digest(head="ce" * 32),
+        "an opening less": digest(openings=openings[:2]),
+        "another opening": digest(openings=[*openings[:2], openings[2] + 1]),
+        # of the same sum after another first opening
+        "another beginning": digest(openings=[openings[0] + 1, *openings[1:]]),
+    }
+    assert len(set(digests.values())) == len(digests)
+    assert digest() == digests["honest"]
+
+
+PLACE: dict[str, Any] = {
+    "contract_hash": "0" * 64,
+    "run": RUN,
+    "round_number": 7,
+    "step": 3,
+    "head": HEAD,
+    "openings": "ef" * 32,
+}
+REQUEST = SumRequest(
+    name="histogram",
+    dimension=86,
+    scale=2,
+    sensitivity_squared=16,
+    share_variance=374,
+    honest_shares=2,
+    parties=3,
+    width=20,
+    max_abs=100_000,
+    slots=50,
+)
+
+
+@pytest.mark.parametrize("name", PLACE)
+def test_a_digest_changes_with_every_part_of_its_place(name: str) -> None:
+    value = PLACE[name]
+    changes: dict[str, Any] = {name: value + 1 if isinstance(value, int) else "1" + value[1:]}
+
+    assert digest_at(**changes) != digest_at()
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(SumRequest)])
+def test_a_digest_changes_with_every_field_of_the_request(name: str) -> None:
+    value = getattr(REQUEST, name)
+    changes: dict[str, Any] = {name: value + 1 if isinstance(value, int) else value + "s"}
+
+    assert digest_at(dataclasses.replace(REQUEST, **changes)) != digest_at()
+
+
+def test_parts_that_are_exchanged_are_another_place() -> None:
+    assert digest_at(step=7, round_number=3) != digest_at()
+    assert digest_at(head="ef" * 32, openings=HEAD) != digest_at()
+    assert digest_at(contract_hash=HEAD, head="0" * 64) != digest_at()
+
+
+def digest_at(request: SumRequest = REQUEST, **place: Any) -> str:  # noqa: ANN401 - parts of a place
+    return request.digest(**{**PLACE, **place})
+
+
+def test_asked_for_another_history_an_agenda_starts_anew(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    """One derivation may serve many parties, some of whom are shown something else."""
+    contract = tiny_contract.with_privacy(noise=NoiseMode.NONE)
+    shared = Agenda(contract, run=RUN)
+    openings = noiseless_openings(shared, make_rows(500, 3))
+    forked = [openings[0] + 5, *openings[1:4]]
+    for asked in (openings[:4], forked, openings[:2], [], openings[:5], forked[:1], openings):
+        if len(asked) == shared.rounds:
+            assert shared.finish(asked) == Agenda(contract, run=RUN).finish(asked)
+            continue
+        fresh = Agenda(contract, run=RUN).turn(asked, round_number=9, head=HEAD)
+        assert shared.turn(asked, round_number=9, head=HEAD).envelope == fresh.envelope
 
 
 def test_openings_of_another_length_are_refused(tiny_contract: Contract) -> None:
     with pytest.raises(ProtocolError, match=r"has 3 values, \d+ were asked for"):
-        Agenda(tiny_contract, run=RUN).turn([np.zeros(3, dtype=np.int64)])
+        Agenda(tiny_contract, run=RUN).next_sum([np.zeros(3, dtype=np.int64)])
 
 
 def test_there_is_no_card_before_the_last_sum_and_no_sum_after_it(
@@ -154,15 +269,17 @@ def test_there_is_no_card_before_the_last_sum_and_no_sum_after_it(
     with pytest.raises(ProtocolError, match="there is no card yet"):
         agenda.finish(openings[:8])
     with pytest.raises(ProtocolError, match="no further sum"):
-        agenda.turn(openings)
+        agenda.turn(openings, round_number=10, head=HEAD)
+    with pytest.raises(ProtocolError, match="no further sum"):
+        agenda.next_sum(openings)
     with pytest.raises(ProtocolError, match="more openings"):
-        agenda.turn([*openings, openings[-1]])
+        agenda.next_sum([*openings, openings[-1]])
 
 
 @pytest.mark.parametrize("role", list(Role))
 def test_the_roster_is_part_of_the_request(tiny_contract: Contract, role: Role) -> None:
     invented = tiny_contract.with_parties([*tiny_contract.parties, Party(name="invented", role=role)])
-    honest = Agenda(tiny_contract, run=RUN).turn([]).envelope
-    thinned = Agenda(invented, run=RUN).turn([]).envelope
+    honest = Agenda(tiny_contract, run=RUN).turn([], round_number=1, head=HEAD).envelope
+    thinned = Agenda(invented, run=RUN).turn([], round_number=1, head=HEAD).envelope
     assert thinned.digest != honest.digest
     assert thinned.request.share_variance != honest.request.share_variance

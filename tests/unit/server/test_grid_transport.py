@@ -11,13 +11,20 @@ from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedscore.errors import ProtocolError
-from fedscore.messages import Ask, Phase, Refusal, RefusalCode, Reply
+from fedscore.messages import Ask, Head, Phase, Refusal, RefusalCode, Reply
 from fedscore.messages.codec import decode_ask, encode_answer
 from server.grid_transport import GridTransport
 from server.transport import Silence, Transport
 from simulations.in_process_grid import Fault, InProcessGrid
 
-ASK = Ask(phase=Phase.COLLECT, run="1" * 32, round=0, contract_hash="2" * 64, request_hash="3" * 64)
+ASK = Ask(
+    phase=Phase.COLLECT,
+    run="1" * 32,
+    round=1,
+    contract_hash="2" * 64,
+    head=Head.genesis("5" * 64, "6" * 64),
+    request_hash="3" * 64,
+)
 ONE, TWO, THREE = 2**63 + 1, 2**63 + 2, 2**63 + 3
 NAMES = {TWO: "shop-b", ONE: "shop-a", THREE: "agency"}
 MARKER = "marker-49152"
@@ -35,6 +42,9 @@ def answer_of(party: str, ask: Ask) -> Reply:
         run=ask.run,
         round=ask.round,
         request_hash=ask.request_hash,
+        last_round=ask.round,
+        head_signature=b"",
+        signature=b"",
         payload=b"" if ask.phase is Phase.HELLO else b"sealed by " + party.encode(),
     )
 
@@ -47,7 +57,7 @@ def collect(message: Message, context: object) -> Message:
     if party == "stranger":
         return Message(RecordDict({MARKER: ConfigRecord({"text": MARKER})}), reply_to=message)
     if party == "refuser":
-        refusal = Refusal(party=party, phase=Phase.COLLECT, round=0, code=RefusalCode.DATA)
+        refusal = Refusal(party=party, phase=Phase.COLLECT, round=1, code=RefusalCode.DATA)
         return Message(encode_answer(refusal), reply_to=message)
     return Message(encode_answer(answer_of(party, decode_ask(message.content))), reply_to=message)
 
@@ -93,7 +103,7 @@ def test_nothing_asked_is_nothing_answered() -> None:
 def test_a_refusal_is_an_answer() -> None:
     answers = transport_over(grid_of("refuser")).ask({ONE: ASK})
 
-    assert answers[ONE] == Refusal(party="refuser", phase=Phase.COLLECT, round=0, code=RefusalCode.DATA)
+    assert answers[ONE] == Refusal(party="refuser", phase=Phase.COLLECT, round=1, code=RefusalCode.DATA)
 
 
 @pytest.mark.parametrize("fault", [Fault.DROP, Fault.LOSE_REPLY])
@@ -198,4 +208,4 @@ def test_a_message_lives_no_longer_than_the_wait_for_it() -> None:
 
     transport_over(InProcessGrid(app, [{"party": "shop-a"}], fault=note), timeout_seconds=7).ask({ONE: ASK})
 
-    assert lifetimes == [(7, "0")]
+    assert lifetimes == [(7, "1")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,17 +14,19 @@ from flwr.clientapp import ClientApp
 from fedscore.card import Card, Scale
 from fedscore.contract import Contract
 from fedscore.errors import CardError, FedscoreError, NodeConfigError, RunFailed
-from privacy.paillier.keys import PublicKey
+from fedscore.sums.series import KeySeries
+from privacy.paillier.ceremony import unsafe_deal_from_primes
 from server import app as server_app
 from server.app import app, run_once
-from server.config import CommitteeSize, ServerConfig
-from server.coordinator import RunResult
+from server.chronicle import FileChronicle
+from server.config import ServerConfig
+from server.coordinator import Coordinator, RunResult
 from server.transport import Transport
 from simulations.in_process_grid import InProcessGrid
+from simulations.keys import SimulatedKeys, committee_names, record_of
 from simulations.loopback.parties import as_toml
 
 MARKER = "marker-49152"
-MODULUS = (2**1279 - 1) * (2**2203 - 1)  # two primes that everybody knows; nothing is encrypted here
 CARD = Card(
     software_version="0",
     contract_hash="0" * 64,
@@ -40,37 +42,48 @@ RESULT = RunResult(
     openings=(np.zeros(2, np.int64),),
     values_per_party=12,
     bytes_per_party=345,
+    abandoned=1,
+    liars=("south",),
 )
 
 
 class FakeCoordinator:
-    """Opens two sums, and ends as it is told."""
+    """Opens two sums, notices something, and ends as it is told."""
 
     run_id = "1" * 32
     ending: Exception | None = None
+    made_with: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, *, transport: Transport, observer: Any, **_: Any) -> None:  # noqa: ANN401 - a stand-in
+    def __init__(self, *, transport: Transport, observer: Any, **others: Any) -> None:  # noqa: ANN401 - a stand-in
         self.transport = transport
         self.observer = observer
+        FakeCoordinator.made_with = others
 
     def run(self) -> RunResult:
         for number in (1, 2):
             self.observer.round_opened("histogram", number, 9)
+            self.observer.noticed(f"{number}: committee member south is silent")
         if FakeCoordinator.ending is not None:
             raise FakeCoordinator.ending
         return RESULT
 
 
 @pytest.fixture
-def config(tmp_path: Path, tiny_contract: Contract, monkeypatch: pytest.MonkeyPatch) -> ServerConfig:
+def contract(tiny_contract: Contract, small_keys: SimulatedKeys) -> Contract:
+    return tiny_contract.with_encryption(ceremony=small_keys.record.hash())
+
+
+@pytest.fixture
+def config(
+    tmp_path: Path, contract: Contract, small_keys: SimulatedKeys, monkeypatch: pytest.MonkeyPatch
+) -> ServerConfig:
     monkeypatch.setattr(server_app, "Coordinator", FakeCoordinator)
     monkeypatch.setattr(FakeCoordinator, "ending", None)
-    (tmp_path / "contract.toml").write_text(as_toml(tiny_contract.model_dump(mode="json")), encoding="utf-8")
-    (tmp_path / "public_key.json").write_text(PublicKey(MODULUS).to_json(), encoding="utf-8")
+    (tmp_path / "contract.toml").write_text(as_toml(contract.model_dump(mode="json")), encoding="utf-8")
+    (tmp_path / "ceremony.json").write_text(small_keys.record.to_json(), encoding="utf-8")
     return ServerConfig(
         contract=tmp_path / "contract.toml",
-        public_key=tmp_path / "public_key.json",
-        committee=CommitteeSize(members=1, threshold=1),
+        ceremony=tmp_path / "ceremony.json",
         state=tmp_path / "state",
         join_seconds=0.05,
     )
@@ -85,18 +98,21 @@ def record_in(config: ServerConfig) -> dict[str, Any]:
     return record
 
 
-def test_a_finished_run_leaves_a_card_and_a_record(config: ServerConfig, tiny_contract: Contract) -> None:
+def test_a_finished_run_leaves_a_card_and_a_record(config: ServerConfig, contract: Contract) -> None:
     run_once(grid_of(3), config)
 
     assert Card.read(config.state / "card.json") == CARD
     assert record_in(config) == {
         "run": "1" * 32,
         "status": "finished",
-        "contract_hash": tiny_contract.hash(),
+        "contract_hash": contract.hash(),
         "rounds_opened": 2,
         "reason": "",
         "values_per_party": 12,
         "bytes_per_party": 345,
+        "rounds_abandoned": 1,
+        "liars": ["south"],
+        "noticed": ["1: committee member south is silent", "2: committee member south is silent"],
     }
     assert sorted(path.name for path in config.state.iterdir()) == ["card.json", "run.json"]
 
@@ -124,9 +140,23 @@ def test_a_failed_run_says_why_and_leaves_no_card_of_an_earlier_one(
 
 
 @pytest.mark.parametrize(
-    ("file", "content"), [("contract.toml", "version = 1"), ("public_key.json", '{"n": "' + MARKER + '"}')]
+    ("file", "content"),
+    [
+        ("contract.toml", "version = 1"),
+        ("ceremony.json", '{"n": "' + MARKER + '"}'),
+        ("state/transcript-0000.json", MARKER),
+    ],
 )
-def test_a_run_that_cannot_begin_says_why(config: ServerConfig, file: str, content: str) -> None:
+def test_a_run_that_cannot_begin_says_why(
+    config: ServerConfig,
+    small_keys: SimulatedKeys,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    content: str,
+) -> None:
+    monkeypatch.setattr(server_app, "Coordinator", Coordinator)
+    config.state.mkdir()
+    file = file.replace("0000", small_keys.record.public_key.key_id[:16])
     (config.contract.parent / file).write_text(content, encoding="utf-8")
 
     with pytest.raises(FedscoreError) as refused:
@@ -137,18 +167,70 @@ def test_a_run_that_cannot_begin_says_why(config: ServerConfig, file: str, conte
     assert MARKER not in record["reason"]
 
 
+def test_the_record_of_another_ceremony_is_refused(
+    config: ServerConfig, contract: Contract, small_keys: SimulatedKeys
+) -> None:
+    other = contract.with_encryption(ceremony="0" * 64)
+    config.contract.write_text(as_toml(other.model_dump(mode="json")), encoding="utf-8")
+
+    with pytest.raises(NodeConfigError, match="record of another ceremony than the one that the contract"):
+        run_once(grid_of(3), config)
+
+    assert record_in(config)["status"] == "failed"
+    assert small_keys.record.public_key.key_id[:16] not in [path.name for path in config.state.iterdir()]
+
+
+def test_the_coordinator_gets_the_keys_transcript_from_the_state_folder(
+    config: ServerConfig, contract: Contract, small_keys: SimulatedKeys
+) -> None:
+    run_once(grid_of(3), config)
+
+    made = FakeCoordinator.made_with
+    assert made["contract"] == contract
+    assert made["series"] == KeySeries.of(small_keys.record)
+    assert made["combiner"].threshold == 2
+    assert isinstance(made["chronicle"], FileChronicle)
+    made["chronicle"].store(made["chronicle"].load())
+    assert (config.state / f"transcript-{small_keys.record.public_key.key_id[:16]}.json").is_file()
+
+
+def arrivals_of(grid: InProcessGrid, counts: list[int], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lets nodes connect from poll to poll; what is left in the list was not waited for."""
+    everybody = grid.get_node_ids()
+    monkeypatch.setattr(grid, "get_node_ids", lambda: everybody[: counts.pop(0)])
+    monkeypatch.setattr(server_app, "_JOIN_POLL_SECONDS", 0.0)
+    return counts
+
+
 def test_the_server_waits_for_as_many_nodes_as_there_are_parties(
     config: ServerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grid = grid_of(3)
-    arrivals = iter([1, 2, 3])
-    everybody = grid.get_node_ids()
-    monkeypatch.setattr(grid, "get_node_ids", lambda: everybody[: next(arrivals)])
-    monkeypatch.setattr(server_app, "_JOIN_POLL_SECONDS", 0.0)
+    left = arrivals_of(grid, [1, 2, 3], monkeypatch)
 
     run_once(grid, config.model_copy(update={"join_seconds": 60.0}))
 
-    assert list(arrivals) == []
+    assert left == []
+
+
+def test_the_server_waits_for_the_committees_auditors_too(
+    config: ServerConfig,
+    contract: Contract,
+    known_primes: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    contract = contract.with_encryption(committee={"members": 5, "threshold": 3, "colluding_members": 1})
+    keys = record_of(contract, unsafe_deal_from_primes(*known_primes, members=5, threshold=3))
+    assert set(committee_names(contract, 5)) - contract.parties_by_name.keys() == {"auditor-1", "auditor-2"}
+    contract = contract.with_encryption(ceremony=keys.record.hash())
+    config.contract.write_text(as_toml(contract.model_dump(mode="json")), encoding="utf-8")
+    config.ceremony.write_text(keys.record.to_json(), encoding="utf-8")
+    grid = grid_of(5)
+    left = arrivals_of(grid, [3, 4, 5], monkeypatch)
+
+    run_once(grid, config.model_copy(update={"join_seconds": 60.0}))
+
+    assert left == []
 
 
 def test_too_few_nodes_are_left_to_the_coordinator(config: ServerConfig) -> None:
@@ -168,9 +250,8 @@ def test_a_run_without_a_configured_path_is_told_what_to_do(run_config: dict[str
 def test_the_app_runs_with_the_configuration_that_the_run_names(config: ServerConfig, tmp_path: Path) -> None:
     content = {
         "contract": "contract.toml",
-        "public_key": "public_key.json",
+        "ceremony": "ceremony.json",
         "state": "state",
-        "committee": {"members": 1, "threshold": 1},
         "join_seconds": 0.05,
     }
     (tmp_path / "server.toml").write_text(as_toml(content), encoding="utf-8")

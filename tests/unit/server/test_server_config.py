@@ -11,19 +11,15 @@ from server.config import ServerConfig, load_server_config
 
 GOOD = """\
 contract = "contract.toml"
-public_key = "public.json"
+ceremony = "ceremony.json"
 state = "runs"
 answer_seconds = 30
-
-[committee]
-members = 3
-threshold = 2
 """
 
 
 def load(folder: Path, text: str) -> ServerConfig:
     (folder / "contract.toml").touch()
-    (folder / "public.json").touch()
+    (folder / "ceremony.json").touch()
     (folder / "server.toml").write_text(text, encoding="utf-8")
     return load_server_config(folder / "server.toml")
 
@@ -32,7 +28,7 @@ def test_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
     config = load(tmp_path, GOOD)
 
     assert config.contract == tmp_path / "contract.toml"
-    assert config.public_key == tmp_path / "public.json"
+    assert config.ceremony == tmp_path / "ceremony.json"
     assert config.state == tmp_path / "runs"
     assert config.answer_seconds == 30
 
@@ -41,18 +37,19 @@ def test_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         (
-            "[committee]",
-            'key_share = "share.json"\n[committee]',
-            "line 6, key_share: there is no entry key_share",
+            "answer_seconds = 30",
+            'key_share = "share.json"',
+            "line 4, key_share: there is no entry key_share",
         ),
+        ("answer_seconds = 30", 'identity = "id.json"', "line 4, identity: there is no entry identity"),
         ("answer_seconds = 30", "answer_seconds = 0", "line 4, answer_seconds: must be above 0"),
         (
             "answer_seconds",
             "join_seconds = inf\nanswer_seconds",
             "line 4, join_seconds: must be a finite number",
         ),
-        ("threshold = 2", "threshold = 4", "line 6, committee: threshold is larger than members"),
-        ("members = 3", "members = 33", "line 7, committee.members: must be 32 or less"),
+        ('ceremony = "ceremony.json"', "", "ceremony: "),
+        ("ceremony.json", "nothing.json", "line 2, ceremony: there is no file"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:

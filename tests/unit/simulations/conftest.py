@@ -1,11 +1,19 @@
-"""A small experiment on disk: a CSV file with signal, a contract, a scenario."""
+"""A small experiment on disk: a CSV file with signal, a contract, a scenario; and keys at once."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from fedscore.contract import Contract
+from privacy.paillier.ceremony import unsafe_deal_from_primes
+from simulations.keys import SimulatedKeys, record_of
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "paillier_safe_primes.json"
 
 CONTRACT = """
 version = 1
@@ -80,3 +88,18 @@ def small_experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenario = folder / "small_experiment.toml"
     scenario.write_text(SCENARIO)
     return scenario
+
+
+@pytest.fixture(scope="session")
+def known_keys() -> Callable[[Contract], SimulatedKeys]:
+    """Deals a known key of 2048 bits to a contract's committee."""
+    p, q = (int(prime, 16) for prime in json.loads(VECTORS.read_text())["1024"])
+
+    def dealt(contract: Contract) -> SimulatedKeys:
+        terms = contract.encryption.committee
+        assert terms is not None
+        return record_of(
+            contract, unsafe_deal_from_primes(p, q, members=terms.members, threshold=terms.threshold)
+        )
+
+    return dealt

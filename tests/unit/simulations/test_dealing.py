@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedscore.contract import CellKind, NoiseMode, Role
+from fedscore.contract import CellKind, CommitteeTerms, NoiseMode, Role
 from fedscore.data import training_rows
 from fedscore.errors import ContractError, ScenarioError
 from simulations.dealing import Dealt, Ground, deal_rows, read_ground
@@ -42,6 +42,36 @@ def test_the_contract_takes_the_scenarios_roster_and_terms(small_experiment: Pat
     assert ground.contract.privacy.noise is NoiseMode.LOCAL
     assert ground.contract.privacy.delta == 1e-7
     assert ground.contract.privacy.absent == 1
+
+
+def test_the_contract_takes_the_scenarios_committee(small_experiment: Path) -> None:
+    committee = CommitteeTerms(members=7, threshold=5, colluding_members=1)
+    named = "encryption.committee={members=7, threshold=5, colluding_members=1}"
+    assert ground_of(small_experiment, named).contract.encryption.committee == committee
+    assert ground_of(small_experiment).contract.encryption.committee is None
+    usual = ground_of(small_experiment, 'encryption.mode="paillier"').contract.encryption.committee
+    assert usual == CommitteeTerms(members=3, threshold=2, colluding_members=1)
+
+
+def test_spare_rounds_are_the_scenarios(small_experiment: Path) -> None:
+    assert ground_of(small_experiment).contract.privacy.spare_rounds == 0
+    assert ground_of(small_experiment, "privacy.spare_rounds=2").contract.privacy.spare_rounds == 2
+
+
+def test_the_files_own_committee_is_not_measured_against_the_scenarios_absences(
+    small_experiment: Path, tmp_path: Path
+) -> None:
+    for file in small_experiment.parent.iterdir():
+        (tmp_path / file.name).write_text(file.read_text())
+    with (tmp_path / "small.toml").open("a") as contract:
+        contract.write("[encryption]\ncommittee = { members = 3, threshold = 2, colluding_members = 1 }\n")
+        contract.write(f'ceremony = "{"5e" * 32}"\n')
+    scenario = tmp_path / small_experiment.name
+    assert ground_of(scenario, "privacy.absent=1").contract.encryption.committee is None
+    named = "encryption.committee={members=7, threshold=5, colluding_members=1}"
+    encryption = ground_of(scenario, "privacy.absent=1", named).contract.encryption
+    assert encryption.committee == CommitteeTerms(members=7, threshold=5, colluding_members=1)
+    assert encryption.ceremony is None
 
 
 def test_terms_that_leave_no_honest_share_are_refused(small_experiment: Path) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fedscore.card import Card
+from fedscore.contract import CommitteeTerms, Contract
 from fedscore.errors import MissingExtra, ScenarioError
 from fedscore.metrics import auc
-from privacy.paillier.ceremony import Ceremony
 from simulations import demo, lightgbm_ceiling, methods, simulate
 from simulations.dealing import deal_rows, read_ground
 from simulations.federation import EncryptionMode
+from simulations.keys import SimulatedKeys
 from simulations.lookup import find_contract, find_data
 from simulations.runner import Job
 from simulations.scenario import load_scenario
+
+Keys = Callable[[Contract], SimulatedKeys]
 
 
 class Log:
@@ -42,6 +46,9 @@ class Log:
         assert name
         assert number <= rounds
         self.rounds.append(number)
+
+    def noticed(self, what: str) -> None:
+        pytest.fail(what)
 
 
 def test_a_scenario_becomes_four_files_that_agree(small_experiment: Path, tmp_path: Path) -> None:
@@ -72,15 +79,15 @@ def test_a_scenario_becomes_four_files_that_agree(small_experiment: Path, tmp_pa
 
 
 def test_an_encrypted_scenario_holds_its_key_ceremony_first(
-    small_experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_ceremony: Ceremony
+    small_experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_keys: Keys
 ) -> None:
-    asked: list[dict[str, int]] = []
+    asked: list[tuple[CommitteeTerms | None, int]] = []
 
-    def ceremony(**terms: int) -> Ceremony:
-        asked.append(terms)
-        return small_ceremony
+    def ceremony(contract: Contract, *, key_bits: int) -> SimulatedKeys:
+        asked.append((contract.encryption.committee, key_bits))
+        return known_keys(contract)
 
-    monkeypatch.setattr(simulate, "deal", ceremony)
+    monkeypatch.setattr(simulate, "hold_ceremony", ceremony)
     settings = (
         "encryption={mode='paillier', key_bits=2048}",
         "split.seeds=[1]",
@@ -91,9 +98,13 @@ def test_an_encrypted_scenario_holds_its_key_ceremony_first(
     results, _ = simulate.simulate(
         str(small_experiment), out=tmp_path, overrides=settings, watcher=log, workers=1
     )
-    assert asked == [{"bits": 2048, "members": 1, "threshold": 1}]
+    assert asked == [(CommitteeTerms(members=3, threshold=2, colluding_members=1), 2048)]
     assert "key ceremony (2048 bits)" in log.stages
-    assert [run.encrypted for run in results.runs] == [True]
+    (run,) = results.runs
+    assert run.encrypted
+    parts = (run.encrypt_seconds, run.prove_seconds, run.verify_seconds, run.open_seconds)
+    assert min(parts) > 0
+    assert sum(parts) < run.seconds
 
 
 def test_what_is_missing_is_told_before_anything_is_read_or_written(
@@ -114,19 +125,25 @@ def test_what_is_missing_is_told_before_anything_is_read_or_written(
 
 
 @pytest.fixture
-def plain_demo(monkeypatch: pytest.MonkeyPatch, small_ceremony: Ceremony) -> None:
-    """Without the seconds of a key ceremony, and of encryption."""
+def plain_demo(monkeypatch: pytest.MonkeyPatch, known_keys: Keys) -> list[Contract]:
+    """Without the seconds of a key ceremony, and of encryption; the contracts that asked for a ceremony."""
+    asked: list[Contract] = []
     federated = methods.federated
 
     def in_plain(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - passed on as they are
         return federated(*arguments, **{**named, "encryption": EncryptionMode.PLAIN, "keys": None})
 
-    monkeypatch.setattr(demo, "deal", lambda **_terms: small_ceremony)
+    def ceremony(contract: Contract, *, key_bits: int) -> SimulatedKeys:
+        assert key_bits == contract.encryption.key_bits
+        asked.append(contract)
+        return known_keys(contract)
+
+    monkeypatch.setattr(demo, "hold_ceremony", ceremony)
     monkeypatch.setattr(methods, "federated", in_plain)
+    return asked
 
 
-@pytest.mark.usefixtures("plain_demo")
-def test_the_demo_writes_what_it_tells(tmp_path: Path) -> None:
+def test_the_demo_writes_what_it_tells(tmp_path: Path, plain_demo: list[Contract]) -> None:
     log = Log()
     found = demo.run_demo(out=tmp_path, seed=3, people=2000, watcher=log)
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -152,7 +169,13 @@ def test_the_demo_writes_what_it_tells(tmp_path: Path) -> None:
     ]
     assert log.rounds == list(range(1, own["rounds"] + 1))
     assert any("key ceremony (3072 bits)" in stage for stage in log.stages)
-    assert "The people are synthetic" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "The people are synthetic" in page
+    two_of_three = CommitteeTerms(members=3, threshold=2, colluding_members=1)
+    assert [contract.encryption.committee for contract in plain_demo] == [two_of_three]
+    assert found.contract.encryption.committee == two_of_three
+    assert document["scenario"]["encryption"]["committee"] == two_of_three.model_dump()
+    assert all(party.key is not None for party in found.contract.parties)
 
 
 @pytest.mark.slow

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import signal
 import ssl
 import stat
 import subprocess
 import sys
+import time
 import tomllib
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -20,13 +23,22 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key, l
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedscore.contract import Contract, load_contract, parse_contract
-from fedscore.errors import RunFailed, ScenarioError
+from clients.config import load_node_config
+from clients.deployment import node_of
+from clients.memory import FileMemory
+from fedscore.contract import CommitteeTerms, Contract, load_contract, parse_contract
+from fedscore.errors import ContractError, RunFailed, ScenarioError
+from fedscore.sums.ceremonies import ceremony_of
+from fedscore.sums.series import KeySeries
+from privacy.paillier.ceremony import unsafe_deal_from_primes
 from server import BUNDLE
+from server.config import load_server_config
 from simulations.loopback import run_loopback
 from simulations.loopback.certificates import write_node_key, write_private, write_tls
-from simulations.loopback.parties import as_toml
+from simulations.loopback.federation import THREE_ORGANISATIONS, LoopbackTerms, contract_of
+from simulations.loopback.parties import Agreed, agree, as_toml, write_operator, write_parties
 from simulations.loopback.processes import Processes, free_ports, run_briefly
+from simulations.synthetic import make_consortium
 
 CONTRACTS = sorted((BUNDLE.parent.parent / "simulations" / "contracts").glob("*.toml"))
 
@@ -137,6 +149,12 @@ def _alive(process: int) -> bool:
     return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
 
 
+def _child(processes: Processes, folder: Path) -> int:
+    while not (folder / "child").exists() or not (folder / "child").read_text():
+        processes.require_running()
+    return int((folder / "child").read_text())
+
+
 def test_leaving_the_block_stops_a_process_and_its_stubborn_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,14 +163,27 @@ def test_leaving_the_block_stops_a_process_and_its_stubborn_child(
         parent = processes.start(
             [sys.executable, "-c", FAMILY], folder=tmp_path, home=tmp_path, log=tmp_path / "log"
         )
-        while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
-            processes.require_running()
-        child = int((tmp_path / "child").read_text())
+        child = _child(processes, tmp_path)
         assert _alive(child)
         raise KeyboardInterrupt
 
     assert parent.returncode == -signal.SIGTERM
     assert not _alive(child)
+
+
+def test_a_killed_process_is_gone_with_its_stubborn_child_and_nobody_misses_it(tmp_path: Path) -> None:
+    with Processes() as processes:
+        command = [sys.executable, "-c", FAMILY]
+        parent = processes.start(command, folder=tmp_path, home=tmp_path, log=tmp_path / "log")
+        child = _child(processes, tmp_path)
+        processes.kill(parent)
+        processes.require_running()
+
+        assert parent.returncode == -signal.SIGKILL
+        deadline = time.monotonic() + 10
+        while _alive(child) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not _alive(child)
 
 
 def test_a_process_that_ends_by_itself_is_named_with_its_log(tmp_path: Path) -> None:
@@ -221,3 +252,74 @@ def test_the_bundle_has_no_code_and_points_into_the_installed_package() -> None:
 
 def test_dates_are_written_as_dates() -> None:
     assert as_toml({"as_of": dt.date(2025, 6, 1)}) == "as_of = 2025-06-01\n"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Agreed]:
+    """The folders of a consortium that nobody has started, with a known key; not to be changed."""
+    consortium = make_consortium(people=300, platforms=2, collectors=1, seed=1)
+    file = BUNDLE.parent.parent / "tests" / "vectors" / "paillier_safe_primes.json"
+    p, q = (int(prime, 16) for prime in json.loads(file.read_text())["1024"])
+    contract = contract_of(consortium, 2048, THREE_ORGANISATIONS)
+    agreed = agree(contract, dealt=unsafe_deal_from_primes(p, q, members=3, threshold=2))
+    out = tmp_path_factory.mktemp("loopback")
+    write_parties(out, consortium=consortium, agreed=agreed)
+    write_operator(out, agreed=agreed, answer_seconds=7)
+    return out, agreed
+
+
+def test_a_contract_has_the_terms_of_its_loopback() -> None:
+    consortium = make_consortium(people=300, platforms=5, collectors=2, seed=1)
+    committee = CommitteeTerms(members=6, threshold=4, colluding_members=1)
+    terms = LoopbackTerms(platforms=5, collectors=2, committee=committee, absent=3, spare_rounds=1)
+
+    contract = contract_of(consortium, 2048, terms)
+
+    assert [party.name for party in contract.parties] == [party.name for party in consortium.parties]
+    assert len(contract.parties) == 7
+    assert contract.encryption.committee == committee
+    assert (contract.privacy.absent, contract.privacy.spare_rounds, contract.smallest_cohort) == (3, 1, 4)
+    three_open = CommitteeTerms(members=6, threshold=3, colluding_members=1)
+    with pytest.raises(ContractError, match="a threshold of 4 would do"):
+        contract_of(consortium, 2048, replace(terms, committee=three_open))
+
+
+def test_every_organisation_finds_a_node_of_its_own_in_its_folder(folders: tuple[Path, Agreed]) -> None:
+    out, agreed = folders
+
+    nodes = {name: node_of(load_node_config(out / name / "node.toml")) for name in agreed.identities}
+
+    assert [node.committee_member for node in nodes.values()] == [1, 2, 3]
+    assert {node.contract.hash() for node in nodes.values()} == {agreed.contract.hash()}
+
+
+def test_secrets_are_private_and_the_operator_holds_none(folders: tuple[Path, Agreed]) -> None:
+    out, agreed = folders
+
+    for name in agreed.identities:
+        for secret in ("identity.json", "key_share.json"):
+            assert stat.S_IMODE((out / name / secret).stat().st_mode) == 0o600
+    assert sorted(path.name for path in (out / "operator").iterdir()) == [
+        "ceremony.json",
+        "contract.toml",
+        "server.toml",
+    ]
+    config = load_server_config(out / "operator" / "server.toml")
+    assert config.answer_seconds == 7
+    assert ceremony_of(load_contract(config.contract), config.ceremony) == agreed.record
+
+
+def test_a_members_memory_is_made_with_its_share(folders: tuple[Path, Agreed]) -> None:
+    out, agreed = folders
+    series = KeySeries.of(agreed.record)
+
+    for name in agreed.identities:
+        assert list((out / name / "state").glob("memory-*.json"))
+        assert not FileMemory(out / name / "state", series).load().abstains
+
+
+def test_nobody_agrees_without_a_committee(tiny_contract: Contract) -> None:
+    without = tiny_contract.with_encryption(committee=None)
+
+    with pytest.raises(ValueError, match="needs a committee"):
+        agree(without, dealt=None)  # type: ignore[arg-type]  # it does not come that far

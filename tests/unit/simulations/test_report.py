@@ -180,6 +180,20 @@ def test_parties_and_ceremony_are_told_where_there_were_some(content: ReportCont
     assert "12.3 seconds" in text
 
 
+def test_an_encrypted_run_tells_who_opens_and_where_its_time_went(content: ReportContent) -> None:
+    own = replace(
+        RUN, seconds=9.5, encrypt_seconds=1.25, prove_seconds=2.31, verify_seconds=3.42, open_seconds=0.63
+    )
+    text = Page(render(replace(content, results=replace(content.results, runs=(own,))))).text
+    assert "of the 3 members of the committee, 2 of whom open a sum together, at most 1 collude" in text
+    assert "Of the first run's 9.5 seconds" in text
+    assert "1.2 to encrypt, 2.3 to prove and sign, 3.4 to verify, 0.6 to open" in text
+    plain = replace(own, encrypted=False)
+    text = Page(render(replace(content, results=replace(content.results, runs=(plain,))))).text
+    assert "members of the committee" not in text
+    assert "to encrypt" not in text
+
+
 def test_several_epsilons_are_drawn_as_a_curve(content: ReportContent) -> None:
     runs = [replace(RUN, epsilon=epsilon, seed=seed) for epsilon in (0.5, 1.0, 2.0) for seed in (1, 2)]
     text = render(replace(content, results=replace(content.results, runs=(*runs, POOLED))))

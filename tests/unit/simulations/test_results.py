@@ -63,7 +63,7 @@ KEYS = {
         "encrypted",
     ),
     *("parties", "seed", "auc", "gini", "ks", "brier", "calibration_error", "rounds", "values_per_party"),
-    *("bytes_per_party", "seconds"),
+    *("bytes_per_party", "seconds", "encrypt_seconds", "prove_seconds", "verify_seconds", "open_seconds"),
 }
 SUMMARY_KEYS = {
     *("learner", "baseline", "noise", "epsilon", "n", "auc_mean", "auc_sd", "ks_mean", "gap_to_lightgbm"),

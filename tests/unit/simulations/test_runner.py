@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fedscore.contract import NoiseMode
+from fedscore.contract import Contract, NoiseMode
 from fedscore.errors import ScenarioError
-from privacy.paillier.ceremony import Ceremony
 from simulations import methods
 from simulations.dealing import Dealt, Ground, deal_rows, read_ground
-from simulations.federation import EncryptionMode
+from simulations.keys import SimulatedKeys
 from simulations.lookup import find_contract, find_data
 from simulations.results import Run
 from simulations.runner import Job, Outcome, jobs_of, perform, run_jobs
@@ -112,31 +112,28 @@ def measured(run: Run) -> tuple[float, ...]:
     return (run.auc, run.ks, run.brier, run.calibration_error)
 
 
-def test_encrypted_and_plain_runs_measure_the_same(
-    ground: Ground, small_experiment: Path, small_ceremony: Ceremony
+def test_neither_encryption_nor_the_number_of_processes_changes_what_is_measured(
+    ground: Ground, small_experiment: Path, known_keys: Callable[[Contract], SimulatedKeys]
 ) -> None:
-    encrypting = ground_of(small_experiment, "encryption={mode='paillier', key_bits=2048}")
-    assert encrypting.terms.encryption.mode is EncryptionMode.PAILLIER
-    job = Job(seed=1, baseline=None, epsilon=8.0)
-    encrypted, plain = perform(job, encrypting, small_ceremony).run, perform(job, ground, None).run
-    assert encrypted.encrypted
-    assert not plain.encrypted
-    assert encrypted.bytes_per_party > plain.bytes_per_party
-    assert measured(encrypted) == measured(plain)
-
-
-def test_the_number_of_processes_changes_nothing(
-    ground: Ground, small_experiment: Path, small_ceremony: Ceremony
-) -> None:
-    jobs = [Job(seed=seed, baseline=None, epsilon=8.0) for seed in (2, 1)]
+    jobs = [
+        Job(seed=2, baseline=None, epsilon=8.0),
+        Job(seed=1, baseline=Baseline.POOLED_NO_NOISE, epsilon=None),
+    ]
     encrypting = ground_of(small_experiment, "encryption={mode='paillier', key_bits=2048}")
     told: list[Job] = []
     threads_before = os.environ.get("OMP_NUM_THREADS")
     children = multiprocessing.active_children()
     alone = run_jobs(jobs, ground, keys=None, workers=1, finished=lambda _job: None)
-    together = run_jobs(jobs, encrypting, keys=small_ceremony, workers=2, finished=told.append)
+    keys = known_keys(encrypting.contract)
+    together = run_jobs(jobs, encrypting, keys=keys, workers=2, finished=told.append)
     assert [measured(outcome.run) for outcome in alone] == [measured(outcome.run) for outcome in together]
-    assert [(outcome.run.seed, outcome.run.encrypted) for outcome in together] == [(2, True), (1, True)]
+    assert [(outcome.run.seed, outcome.run.encrypted) for outcome in together] == [(2, True), (1, False)]
+    assert not any(outcome.run.encrypted for outcome in alone)
+    parts = ("encrypt_seconds", "prove_seconds", "verify_seconds", "open_seconds")
+    plain, encrypted = alone[0].run, together[0].run
+    assert encrypted.bytes_per_party > plain.bytes_per_party
+    assert 0 < sum(getattr(encrypted, part) for part in parts) < encrypted.seconds
+    assert [getattr(plain, part) for part in parts] == [0, 0, 0, 0]
     assert set(told) == set(jobs)
     assert os.environ.get("OMP_NUM_THREADS") == threads_before
     assert multiprocessing.active_children() == children

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fedscore.contract import NoiseMode, Role
+from fedscore.contract import CommitteeTerms, NoiseMode, Role
 from fedscore.errors import ScenarioError
 from simulations.federation import EncryptionMode
 from simulations.scenario import Baseline, PartitionKind, load_scenario, parse_scenario, shipped_scenarios
@@ -17,6 +17,9 @@ contract = "taiwan"
 [parties]
 count = 20
 """
+
+
+FIVE_OF_SEVEN = CommitteeTerms(members=7, threshold=5, colluding_members=1)
 
 
 def refusal(text: str, overrides: tuple[str, ...] = ()) -> str:
@@ -37,6 +40,7 @@ def test_the_shipped_scenarios_are_those_of_the_published_benchmark() -> None:
         assert terms.privacy.delta == 1e-5
         assert terms.privacy.noise is NoiseMode.SHARED
         assert terms.encryption.mode is EncryptionMode.PLAIN
+        assert terms.encryption.committee == FIVE_OF_SEVEN
         assert set(terms.baselines) == set(Baseline)
 
 
@@ -108,6 +112,8 @@ def test_parties_that_cannot_be_dealt_to_are_refused(section: str, expected: str
         ("baselines=['local-only', 'local-only']", "twice"),
         ("learner.name='neural'", "known are scorecard"),
         ("privacy.colluding_parties=0", "greater than or equal to 1"),
+        ("privacy.spare_rounds=-1", "greater than or equal to 0"),
+        ("privacy.spare_rounds=101", "less than or equal to 100"),
     ],
 )
 def test_values_out_of_range_are_refused(override: str, expected: str) -> None:
@@ -174,4 +180,72 @@ def test_what_is_no_toml_is_told_so(tmp_path: Path, content: bytes, expected: st
 def test_a_scenario_is_reported_as_it_was_run() -> None:
     dumped: dict[str, Any] = parse_scenario(TEXT, overrides=("privacy.epsilon=3",)).model_dump(mode="json")
     assert dumped["privacy"]["epsilon"] == [3.0]
-    assert dumped["encryption"] == {"mode": "paillier", "key_bits": 3072}
+    assert dumped["encryption"] == {
+        "mode": "paillier",
+        "key_bits": 3072,
+        "committee": {"members": 3, "threshold": 2, "colluding_members": 1},
+    }
+
+
+def test_two_of_three_open_where_no_committee_is_named() -> None:
+    two_of_three = CommitteeTerms(members=3, threshold=2, colluding_members=1)
+    assert parse_scenario(TEXT).encryption.committee == two_of_three
+    assert parse_scenario(TEXT, overrides=("encryption.key_bits=2048",)).encryption.committee == two_of_three
+    assert parse_scenario(TEXT, overrides=('encryption.mode="plain"',)).encryption.committee is None
+
+
+def test_a_committee_that_is_named_is_taken() -> None:
+    for mode in EncryptionMode:
+        overrides = (f"encryption={{mode='{mode.value}', committee={COMMITTEE}}}", "privacy.absent=2")
+        assert parse_scenario(TEXT, overrides=overrides).encryption.committee == FIVE_OF_SEVEN
+
+
+COMMITTEE = "{members=7, threshold=5, colluding_members=1}"
+
+
+@pytest.mark.parametrize(
+    ("committee", "expected"),
+    [
+        (
+            "{members=7, threshold=8, colluding_members=1}",
+            "encryption.committee: no sum could ever be opened",
+        ),
+        ("{members=7, threshold=1, colluding_members=1}", "a threshold of 2 would do"),
+        ("{members=2, threshold=2, colluding_members=2}", "2 of 2 members may collude"),
+        ("{members=33, threshold=20, colluding_members=1}", "encryption.committee.members: input should be"),
+        ("{members=7, threshold=5}", "encryption.committee.colluding_members is missing"),
+        ("{members=7, treshold=5, colluding_members=1}", "did you mean 'threshold'?"),
+        ("7", "encryption.committee"),
+    ],
+)
+def test_a_committee_that_no_contract_may_have_is_refused(committee: str, expected: str) -> None:
+    assert expected in refusal(TEXT, (f"encryption.committee={committee}",))
+
+
+def test_mistakes_of_a_committee_are_told_with_the_others() -> None:
+    told = refusal(TEXT, ("encryption.committee={members=7, threshold=8, colluding_members=1}", "splitt={}"))
+    assert "it takes 8 members and there are 7" in told
+    assert "splitt is not a key" in told
+    assert told.count("\n") == 2
+
+
+def test_a_committee_must_fit_the_absences() -> None:
+    four = "encryption.committee={members=7, threshold=4, colluding_members=1}"
+    assert parse_scenario(TEXT, overrides=(four,)).encryption.committee is not None
+    told = refusal(TEXT, (four, "privacy.absent=1"))
+    assert "encryption.committee does not fit privacy.absent: while parties may be absent" in told
+    assert "a threshold of 5 would do" in told
+
+
+def test_with_absences_the_usual_committee_is_too_small_and_one_must_be_named() -> None:
+    told = refusal(TEXT, ("privacy.absent=1",))
+    assert "encryption.committee is left out, and the usual one, two of three members, does not fit" in told
+    assert "a threshold of 3 would do" in told
+    plain = parse_scenario(TEXT, overrides=("privacy.absent=1", 'encryption.mode="plain"'))
+    assert plain.privacy.absent == 1
+
+
+def test_one_holder_of_the_whole_key_is_allowed_if_it_is_trusted_by_name() -> None:
+    alone = "encryption.committee={members=1, threshold=1, colluding_members=0}"
+    committee = parse_scenario(TEXT, overrides=(alone,)).encryption.committee
+    assert committee == CommitteeTerms(members=1, threshold=1, colluding_members=0)

@@ -69,10 +69,12 @@ def test_a_person_with_one_row_is_promised_the_same(tiny_contract: Contract) -> 
 
 
 def test_assumptions_name_who_may_be_absent_and_collude(tiny_contract: Contract) -> None:
-    contract = tiny_contract.with_privacy(absent=1)
+    committee = {"members": 7, "threshold": 5, "colluding_members": 1}
+    contract = tiny_contract.with_encryption(committee=committee).with_privacy(absent=1)
     told = texts(RUN, contract)["On these assumptions"]
     assert "The 3 parties add shares of the noise, of which up to 1 may be absent and up to 1 known" in told
-    assert "3072 bits" in told
+    assert "of the 7 members of the committee, 5 of whom open a sum together, at most 1 collude" in told
+    assert "2048 bits" in told
 
 
 def test_a_plain_simulation_does_not_claim_encryption(tiny_contract: Contract) -> None:

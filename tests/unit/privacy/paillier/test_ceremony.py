@@ -39,9 +39,11 @@ def test_a_dealt_committee_opens_and_every_step_is_told(known_primes: tuple[int,
     key = dealt.public_key
     assert key == PublicKey(known_primes[0] * known_primes[1])
     assert [share.index for share in dealt.shares] == [1, 2, 3]
-    (ciphertext,) = encrypt(key, [-5])
+    for share in dealt.shares:
+        dealt.committee.require_share(share)
+    (ciphertext,) = encrypt(key, [-5]).ciphertexts
     parts = {share.index: partial_opening(share, ciphertext) for share in dealt.shares[1:]}
-    assert combine(key, ciphertext, parts, threshold=2, members=3).plaintext == -5
+    assert combine(dealt.committee, ciphertext, parts).plaintext == -5
 
 
 def test_one_holder_has_the_whole_exponent(primes: Primes) -> None:
@@ -151,8 +153,8 @@ def test_the_whole_at_full_size() -> None:
     key = dealt.public_key
     assert key.bits == 3072
     plaintexts = [0, -1, key.n // 2, -(key.n // 2)]
-    ciphertexts = [*encrypt(key, plaintexts), key.as_phe().raw_encrypt(5)]
+    ciphertexts = [*encrypt(key, plaintexts).ciphertexts, key.as_phe().raw_encrypt(5)]
     for plaintext, ciphertext in zip([*plaintexts, 5], ciphertexts, strict=True):
         for chosen in combinations(dealt.shares, 2):
             parts = {share.index: partial_opening(share, ciphertext) for share in chosen}
-            assert combine(key, ciphertext, parts, threshold=2, members=3).plaintext == plaintext
+            assert combine(dealt.committee, ciphertext, parts).plaintext == plaintext

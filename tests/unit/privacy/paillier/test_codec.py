@@ -175,6 +175,6 @@ def test_an_encrypted_vector_survives_the_wire(toy: Ceremony) -> None:
     key = toy.public_key
     layout = SlotLayout.for_sum(max_abs=100, max_summands=3, modulus_bits=key.bits)
     header = VectorHeader.of(key, layout, run=bytes(16), round_number=(1 << 32) - 1, values=layout.slots + 1)
-    ciphertexts = encrypt(key, [1, -1])
+    ciphertexts = encrypt(key, [1, -1]).ciphertexts
     encoded = encode_ciphertexts(key, header, ciphertexts)
     assert decode_ciphertexts(encoded, public_key=key, expected=header) == ciphertexts

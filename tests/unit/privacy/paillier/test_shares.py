@@ -67,6 +67,16 @@ def test_a_damaged_share_is_refused_without_quoting_it(toy: Ceremony, name: str)
     assert document[name] not in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ["index", "members", "threshold"])
+@pytest.mark.parametrize("bits", [16, 64, 32_000])
+def test_a_share_of_an_absurd_committee_is_refused_at_once(toy: Ceremony, name: str, bits: int) -> None:
+    """Before anything is computed with the number, or said of it."""
+    document = json.loads(toy.shares[0].to_json()) | {name: f"{1 << bits:x}"}
+    with pytest.raises(KeyRefused, match="its small numbers are huge") as refusal:
+        KeyShare.from_json(json.dumps(document), unsafe_minimum_bits=512)
+    assert len(str(refusal.value)) < 200
+
+
 def test_a_broken_text_is_refused_without_its_secret_anywhere_in_the_error(toy: Ceremony) -> None:
     share = toy.shares[0]
     for text in (share.to_json()[:-1], share.to_json().replace('"index": "1"', '"index": 1')):

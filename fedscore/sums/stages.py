@@ -1,0 +1,40 @@
+"""Where the time of encrypted sums goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["Stage", "Stages"]
+
+
+class Stage(StrEnum):
+    """What cryptography does in a round."""
+
+    ENCRYPT = "encrypt"
+    PROVE = "prove"
+    VERIFY = "verify"
+    OPEN = "open"
+
+
+@dataclass(slots=True)
+class Stages:
+    """Adds up wall time per stage; one object may serve all parties of a simulation.
+
+    Attributes:
+        seconds: Per stage.
+    """
+
+    seconds: dict[Stage, float] = field(default_factory=lambda: dict.fromkeys(Stage, 0.0))
+
+    @contextmanager
+    def measure(self, stage: Stage) -> Iterator[None]:
+        """Counts the block's wall time, also if it fails."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - started
