@@ -20,7 +20,7 @@ from simulations.keys import keyed, record_of, simulated_identity
 if TYPE_CHECKING:
     from tests.attacks.conftest import Nodes, Reader, Server
 
-ABSTAINS = "this member abstains: its memory was lost or restored"
+ABSTAINS = "this member abstains: its memory was lost"
 UNPROVEN = "nothing proves the server's transcript of round 1 to this member, which knows round 0"
 
 MakeFederation = Callable[..., "Nodes"]

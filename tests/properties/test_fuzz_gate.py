@@ -518,6 +518,15 @@ def vouchers_of(world: World, ask: Ask) -> int:
     return count
 
 
+def opened_by(state: NodeState, head: Head) -> bool:
+    """Whether the head is of the sum that the member helped to open last."""
+    released = state.released
+    return released is not None and (released.request, released.submissions) == (
+        head.request,
+        head.submissions,
+    )
+
+
 class Judge:
     """Knows what the member may do, from the true history alone."""
 
@@ -561,9 +570,7 @@ class Judge:
         assert after.head.hash in self._world.heads, "the member follows a false history"
         assert after.head.round > before.head.round
         assert not after.abstains
-        released = before.released
-        if released is not None and released.request == after.head.request and not before.abstains:
-            assert released.submissions == after.head.submissions
+        if not before.abstains and opened_by(before, after.head):
             self._survey.steps["opened"] += 1
         else:
             vouchers = vouchers_of(self._world, ask)
