@@ -142,12 +142,6 @@ def known_ceremony(*, members: int, threshold: int) -> Ceremony:
 
 
 @pytest.fixture(scope="session")
-def small_ceremony() -> Ceremony:
-    """A 1-of-1 committee's known key of 2048 bits."""
-    return known_ceremony(members=1, threshold=1)
-
-
-@pytest.fixture(scope="session")
 def small_keys(tiny_contract: Contract) -> SimulatedKeys:
     """A known key of 2048 bits for the small contract, whose three parties are its 2-of-3 committee."""
     return record_of(tiny_contract, known_ceremony(members=3, threshold=2))

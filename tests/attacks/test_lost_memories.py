@@ -122,6 +122,28 @@ def test_without_the_rule_a_share_accepted_twice_shows_one_partys_vector(
     assert south == reader.values(everyone["south"], turn.envelope)
 
 
+def test_a_share_accepted_twice_is_led_through_the_transcript_once_more(
+    divided: Server, reader: Reader, tmp_path: Path
+) -> None:
+    """Why a share is never accepted to replace a lost folder: the memory that this begins trusts itself.
+
+    It opens again what was opened, comes to know the true transcript so, and opens a second cohort there.
+    """
+    sent = {name: memory.load().collected for name, memory in divided.nodes.memories.items()}
+    first = {name: collected.submission for name, collected in sent.items() if collected is not None}
+    everyone, others, values = all_but_south(divided)
+    remembers(divided, "north", tmp_path, abstains=False)
+    start = divided.nodes.series.genesis
+    opening = divided.turn(1, head=start, openings=())
+    ask = divided.open_ask(opening, first, head=start, openings=(), opening=b"", head_signatures={})
+    divided.answer("north", ask)
+    turn = divided.turn(2)
+    partials = divided.helped(turn, others, ["north", "agency", "west"])
+    rest = divided.combined(turn, others, partials).values.tolist()
+    south = [one - other for one, other in zip(values, rest, strict=True)]
+    assert south == reader.values(everyone["south"], turn.envelope)
+
+
 @pytest.mark.parametrize(
     ("abstains", "reason"),
     [(False, UNPROVEN), (True, ABSTAINS)],

@@ -354,7 +354,7 @@ def lenient(
 ) -> World:
     """One may be absent: the colluder from the second round on; the third is abandoned and asked again."""
     committee = {"members": 3, "threshold": 3, "colluding_members": 1}
-    contract = tiny_contract.with_encryption(committee=committee).with_privacy(absent=1, spare_rounds=3)
+    contract = tiny_contract.with_encryption(committee=committee).with_privacy(absent=1, spare_rounds=1)
 
     def silent(name: str, ask: Ask) -> bool:
         absent = name == COLLUDER and (ask.round, ask.phase) == (2, Phase.COLLECT)

@@ -263,7 +263,7 @@ def sign_as_colluder(fields: Fields, script: Script, world: World) -> None:
     envelope = world.envelopes.get(fields["request-hash"])
     if not held or envelope is None:
         return
-    known = world.made[script.pick([fields["request-hash"], *sorted(world.made)])]
+    known = world.made[fields["request-hash"] if script.below(2) else script.pick(sorted(world.made))]
     body = script.pick(sorted(known[script.pick(sorted(known))]))[:-SIGNATURE_BYTES]
     if script.one_in(3):
         body = damaged(body, script)
@@ -624,7 +624,7 @@ def survey_of(world: World, *, scripts: int) -> Survey:
     def attack(decisions: bytes) -> None:
         script = Script(decisions)
         asks = world.asks
-        moment = script.below(len(world.moments) if script.one_in(5) else len(asks))
+        moment = script.below(len(world.moments) if script.one_in(3) else len(asks))
         state, now = world.moments[moment]
         place = asks.index(now)
         world.memory.store(state)
@@ -694,15 +694,15 @@ def test_a_few_messages_open_nothing_of_the_real_member_either(real: World) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("absences", ["strict", "lenient"])
-def test_eighty_thousand_messages_open_nothing_but_honest_sums(
+def test_seventy_two_thousand_messages_open_nothing_but_honest_sums(
     absences: str, request: pytest.FixtureRequest
 ) -> None:
-    survey = survey_of(request.getfixturevalue(absences), scripts=2_500)
+    survey = survey_of(request.getfixturevalue(absences), scripts=2_250)
 
     # Only who may be absent can come back.
     checks = {**REASONS, **GATE, **(RETURNED if absences == "lenient" else {})}
     del checks["openings of another length"]  # mostly, another check is first
-    require_depth(survey, messages=40_000, checks=checks)
+    require_depth(survey, messages=36_000, checks=checks)
     assert set(survey.codes) == {
         *GATE_CODES,
         RefusalCode.CONTRACT,
@@ -712,10 +712,10 @@ def test_eighty_thousand_messages_open_nothing_but_honest_sums(
 
 
 @pytest.mark.slow
-def test_two_thousand_messages_open_nothing_of_the_real_member(real: World) -> None:
-    survey = survey_of(real, scripts=125)
+def test_ten_thousand_messages_open_nothing_of_the_real_member(real: World) -> None:
+    survey = survey_of(real, scripts=625)
 
-    require_depth(survey, messages=2_000, checks=GATE)
+    require_depth(survey, messages=10_000, checks=GATE)
 
 
 def answers_of(world: World) -> list[RecordDict]:
