@@ -447,7 +447,10 @@ GATE: Mapping[str, tuple[RefusalCode, str]] = {
     "another cohort": (RefusalCode.ROUND, "was released for another cohort"),
     "strangers": (RefusalCode.COHORT, "of nobody on the contract's roster"),
     "too few": (RefusalCode.COHORT, "a cohort of"),
-    "malformed": (RefusalCode.SUBMISSION, "another length|bytes are refused|differs|ciphertext"),
+    "malformed": (
+        RefusalCode.SUBMISSION,
+        r"another length|bytes are refused|differs from what|ciphertext \d",
+    ),
     "unsigned": (RefusalCode.SUBMISSION, "is not that of the key"),
     "unproven": (RefusalCode.SUBMISSION, "vector is not its own|does not hold|the proof's"),
 }

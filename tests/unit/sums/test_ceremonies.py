@@ -167,31 +167,6 @@ def test_a_record_of_the_same_key_is_not_the_same_record(contract: Contract, rec
             require_ceremony(contract, other, name=FILE)
 
 
-def test_an_organisation_has_one_key_on_the_roster_and_on_the_committee(
-    contract: Contract, record: CeremonyRecord
-) -> None:
-    """Else one name would stand for two holders of keys, and one could answer in the place of the other."""
-    other = {
-        name: simulated_identity(f"another-{name}").public.signing_key.hex() for name in ("north", "south")
-    }
-    changed = contract.with_parties(
-        Party(name=party.name, role=party.role, key=other.get(party.name, party.key))
-        for party in contract.parties
-    )
-
-    with pytest.raises(NodeConfigError, match=rf"^north, south: .*another key than {FILE}") as refusal:
-        require_ceremony(changed, record, name=FILE)
-    assert not any(key in str(refusal.value) for key in other.values())
-
-
-def test_parties_need_no_seat_and_members_no_place_on_the_roster(
-    contract: Contract, record: CeremonyRecord
-) -> None:
-    watched = other_record(record, members=[*record.members[:2], simulated_identity("watchdog").public])
-
-    require_ceremony(terms(contract, ceremony=watched.hash()), watched, name=FILE)
-
-
 def test_a_record_is_read_from_its_file(contract: Contract, record: CeremonyRecord, tmp_path: Path) -> None:
     file = tmp_path / FILE
     file.write_text(record.to_json(), encoding="utf-8")
