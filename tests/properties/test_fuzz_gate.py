@@ -449,7 +449,7 @@ GATE: Mapping[str, tuple[RefusalCode, str]] = {
     "too few": (RefusalCode.COHORT, "a cohort of"),
     "malformed": (
         RefusalCode.SUBMISSION,
-        r"another length|bytes are refused|differs from what|ciphertext \d",
+        r"another length|bytes are refused|differs from|ciphertext \d",
     ),
     "unsigned": (RefusalCode.SUBMISSION, "is not that of the key"),
     "unproven": (RefusalCode.SUBMISSION, "vector is not its own|does not hold|the proof's"),
