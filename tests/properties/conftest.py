@@ -352,12 +352,12 @@ def strict(
 def lenient(
     tiny_contract: Contract, make_federation: Callable[..., Any], make_rows: Callable[[int, int], Rows]
 ) -> World:
-    """One may be absent: the colluder from the second round on; the third is abandoned and asked again."""
+    """One may be absent: the colluder from the third round on, which is abandoned and asked again."""
     committee = {"members": 3, "threshold": 3, "colluding_members": 1}
     contract = tiny_contract.with_encryption(committee=committee).with_privacy(absent=1, spare_rounds=1)
 
     def silent(name: str, ask: Ask) -> bool:
-        absent = name == COLLUDER and (ask.round, ask.phase) == (2, Phase.COLLECT)
+        absent = name == COLLUDER and ask.round in (3, 4) and ask.phase is Phase.COLLECT
         return absent or (name != TARGET and (ask.round, ask.phase) == (3, Phase.OPEN))
 
     runs = {RUN: 5, LATER_RUN: 7}

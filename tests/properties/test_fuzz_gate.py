@@ -10,6 +10,7 @@ may sign anything. It derives requests like everybody else, so most spoiled mess
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import re
 from collections import Counter
@@ -317,6 +318,33 @@ def read_or_genesis(fields: Fields, world: World) -> Head:
         return world.series.genesis
 
 
+def forge_opening(fields: Fields, script: Script, world: World) -> None:
+    """Publishes another opening of the last sum, in a history that is consistent with it."""
+    if not fields["openings"] or not fields["opening"]:
+        return
+    *earlier, last = fields["openings"]
+    forged = damaged_bytes(fields["opening"], script)
+    if fields["opening"] == last:
+        forged = last = bytes([last[0] ^ 1]) + last[1:]
+    fields["openings"], fields["opening"] = [*earlier, last], forged
+    openings = [np.frombuffer(opening, dtype="<i8") for opening in fields["openings"]]
+    opening = hashlib.sha256(forged).hexdigest()
+    head = replace(read_or_genesis(fields, world), openings=chain_openings(openings), opening=opening)
+    fields["head"] = head.to_bytes()
+    vouch_as_colluder(fields, script, world)
+
+
+def ask_of_a_sibling(fields: Fields, script: Script, world: World) -> None:
+    """Asks for the sum of another round that is chained to the same head."""
+    siblings = [turn for turn in world.turns.values() if turn.head.to_bytes() == fields["head"]]
+    if siblings and fields["phase"] != Phase.HELLO:
+        other = fields_of(script.pick(siblings))
+        for name in ("run", "round", "request-hash", "openings"):
+            fields[name] = other[name]
+        fields["phase"] = str(Phase.OPEN)
+        put_submissions(fields, some_cohort(fields["request-hash"], script, world))
+
+
 def vouch_as_colluder(fields: Fields, script: Script, world: World) -> None:
     signature = identity_of(world.colluder).sign(HEAD_DOMAIN, fields["head"])
     held = dict(zip(fields["signers"], fields["head-signatures"], strict=False))
@@ -367,6 +395,8 @@ KNOWING: Sequence[Mutator] = [
     change_openings,
     forge_head,
     forge_head,
+    forge_opening,
+    ask_of_a_sibling,
     vouch_as_colluder,
     drop_vouchers,
     drop_opening,
