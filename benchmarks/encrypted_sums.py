@@ -174,7 +174,7 @@ def measure(key: Key, *, values: int, slot_bits: int, repetitions: int) -> Costs
         parties=PARTIES,
         slot_bits=layout.width,
         bytes_per_party=sent,
-        bytes_vs_naive=values * ((public_key.n_squared.bit_length() + 7) // 8) / sent,
+        bytes_vs_naive=values * public_key.ciphertext_bytes / sent,
         **medians,
     )
 

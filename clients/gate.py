@@ -19,7 +19,7 @@ from fedscore.contract import Contract
 from fedscore.errors import CohortRefused, EncryptionError, RoundRefused, TranscriptRefused
 from fedscore.learners.agenda import Turn
 from fedscore.messages import Ask, Head
-from fedscore.messages.transcript import NO_OPENINGS, extend_openings, submission_digest
+from fedscore.messages.transcript import submission_digests
 from fedscore.sums import Member
 from fedscore.sums.series import HEAD_DOMAIN, KeySeries, Signer
 
@@ -112,7 +112,7 @@ class CommitteeGate:
             ProofRefused: A submission is by somebody who does not know what is in it.
         """
         self._require_transcript(state, ask)
-        digests = {party: submission_digest(sent) for party, sent in sorted(ask.submissions.items())}
+        digests = submission_digests(ask.submissions)
         self._require_round(state, ask, turn, digests)
         self._require_cohort(state, ask)
         product = self._member.product(ask.submissions, turn.envelope)
@@ -196,15 +196,12 @@ class CommitteeGate:
             return None
         if hashlib.sha256(product).hexdigest() != last.product:
             return None
-        before = state.head.openings if last.step else NO_OPENINGS
-        return Head(
-            key_id=state.head.key_id,
-            round=last.round,
+        return state.head.successor(
+            round_number=last.round,
             run=last.run,
-            step=last.step + 1,
+            step=last.step,
             request=last.request,
-            openings=extend_openings(before, values),
-            opening=hashlib.sha256(opening).hexdigest(),
-            submissions=dict(last.submissions),
-            previous=state.head.hash,
+            submissions=last.submissions,
+            values=values,
+            opening=opening,
         )

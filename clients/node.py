@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -25,7 +24,7 @@ from fedscore.errors import (
 )
 from fedscore.learners.agenda import Agenda, Turn
 from fedscore.messages import Ask, Phase, Refusal, RefusalCode, Reply
-from fedscore.messages.transcript import MAXIMUM_LEAD, chain_openings, submission_digest
+from fedscore.messages.transcript import MAXIMUM_LEAD, chain_openings, is_run, submission_digest
 from fedscore.sums import Member, Sealer, noised_total
 from fedscore.sums.series import HELLO_DOMAIN, KeySeries, Signer
 from privacy.dp.randomness import RandomSource
@@ -42,8 +41,6 @@ KEPT = 64
 
 MAXIMUM_RUNS = 10_000
 """Most runs under one key at one node, which remembers all of them."""
-
-_RUN = re.compile(r"[0-9a-f]{32}")
 
 _CODES: tuple[tuple[type[Exception], RefusalCode], ...] = (
     (CiphertextRefused, RefusalCode.SUBMISSION),
@@ -133,7 +130,7 @@ class Node:
     @property
     def committee_member(self) -> int | None:
         """The number of its seat on the committee, or none."""
-        return self._member.index if self._member is not None else None
+        return self._gate.index if self._gate is not None else None
 
     def answer(self, ask: Ask) -> Reply | Refusal:
         """Answers the server; whatever goes wrong becomes a code without text."""
@@ -158,7 +155,7 @@ class Node:
     def _handle(self, ask: Ask) -> Reply:
         if ask.contract_hash != self._contract_hash:
             raise _ContractRefused("the server follows another contract than the one accepted here")
-        if not _RUN.fullmatch(ask.run):
+        if not is_run(ask.run):
             raise ProtocolError("the run's id is not 32 hexadecimal digits")
         state = self._memory.load()
         if ask.head.key_id != state.head.key_id:
@@ -178,10 +175,8 @@ class Node:
         if ask.head.round > state.head.round:
             state = self._followed(state, ask)
         payload = state.head.to_bytes() if self._gate is not None else b""
-        reply = self._reply(ask, state, payload=payload)
-        if self._gate is not None:
-            own = replace(ask, head=state.head)
-            reply = replace(reply, head_signature=self._gate.vouch(state, own))
+        # A member signs the head that it sends, whatever the server's is.
+        reply = self._reply(replace(ask, head=state.head), state, payload=payload)
         return replace(
             reply, signature=self._signer.sign(HELLO_DOMAIN, reply.introduction(ask.contract_hash))
         )

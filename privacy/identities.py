@@ -27,7 +27,14 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from fedscore.errors import KeyRefused, SignatureRefused
 
-__all__ = ["IDENTITY_KIND", "PUBLIC_IDENTITY_KIND", "Identity", "PublicIdentity", "verify_signature"]
+__all__ = [
+    "IDENTITY_KIND",
+    "PUBLIC_IDENTITY_KIND",
+    "SIGNATURE_BYTES",
+    "Identity",
+    "PublicIdentity",
+    "verify_signature",
+]
 
 IDENTITY_KIND = "fedscore-identity-1"
 """What a file with secret keys says that it is."""
@@ -35,11 +42,14 @@ IDENTITY_KIND = "fedscore-identity-1"
 PUBLIC_IDENTITY_KIND = "fedscore-public-identity-1"
 """What a file without them says that it is."""
 
+SIGNATURE_BYTES = 64
+"""Length of an Ed25519 signature (RFC 8032)."""
+
 _KEY_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SELF_DOMAIN = PUBLIC_IDENTITY_KIND.encode()
 _SECRET_SIZES = {"signing_key": _KEY_BYTES, "sealing_key": _KEY_BYTES, "nonce": _KEY_BYTES}
-_PUBLIC_SIZES = _SECRET_SIZES | {"signature": 64}
+_PUBLIC_SIZES = _SECRET_SIZES | {"signature": SIGNATURE_BYTES}
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 # The prime of Curve25519.
 _FIELD = (1 << 255) - 19

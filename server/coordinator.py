@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +14,8 @@ from fedscore.card import Card
 from fedscore.contract import Contract
 from fedscore.errors import OpeningError, RunFailed
 from fedscore.learners.agenda import Agenda, Turn
-from fedscore.messages import Ask, Head, Phase, Reply
-from fedscore.messages.transcript import NO_OPENINGS, extend_openings, submission_digest
+from fedscore.messages import Ask, Phase, Reply
+from fedscore.messages.transcript import submission_digests
 from fedscore.sums import Combiner, OpenedSum
 from fedscore.sums.series import KeySeries
 from server.answers import Answer, fits, listed, said
@@ -278,22 +277,31 @@ class Coordinator:
         if len(partials) < self._combiner.threshold:
             # For the same cohort a member may answer twice: that costs time, where a new round costs privacy.
             # By now it may have been started again, or enough others may vouch for the transcript.
-            missing = {
-                member: address
-                for member, address in {**self._members, **self._quiet}.items()
-                if member not in partials
-            }
-            again = replace(ask, head_signatures=self._standing.signatures)
-            late, problems = self._from_members(again, missing)
+            late, problems = self._from_others(ask, partials)
             partials |= late
+        self._require_enough(partials, "arrived", name, problems.values())
+        return partials
+
+    def _require_enough(
+        self, partials: Collection[int], what: str, name: str, problems: Iterable[str]
+    ) -> None:
+        """Gives up a round that too few members help to open; else only tells what went wrong."""
         if len(partials) < self._combiner.threshold:
             raise _Abandoned(
-                f"{name}: {len(partials)} of {self._combiner.threshold} needed partial openings arrived",
-                problems.values(),
+                f"{name}: {len(partials)} of {self._combiner.threshold} needed partial openings {what}",
+                problems,
             )
-        for problem in problems.values():
+        for problem in problems:
             self._notice(f"{name}: {problem}")
-        return partials
+
+    def _from_others(self, ask: Ask, asked: Collection[int]) -> tuple[dict[int, bytes], dict[int, str]]:
+        """Asks all members but these, the quiet ones too, with the signatures that have come in meanwhile."""
+        others = {
+            member: address
+            for member, address in {**self._members, **self._quiet}.items()
+            if member not in asked
+        }
+        return self._from_members(replace(ask, head_signatures=self._standing.signatures), others)
 
     def _from_members(self, ask: Ask, members: Mapping[int, int]) -> tuple[dict[int, bytes], dict[int, str]]:
         """Returns what members sent, and what is to be said of the others; the silent become the quiet."""
@@ -329,20 +337,11 @@ class Coordinator:
         problems |= self._expelled(proofs.keys() - honest.keys())
         if len(honest) < self._combiner.threshold:
             # A proof carries the partial opening, so whoever has not been asked yet may still help.
-            others = {**self._members, **self._quiet}
-            unasked = {member: address for member, address in others.items() if member not in asked}
-            again = replace(ask, head_signatures=self._standing.signatures)
-            late, more = self._from_members(again, unasked)
+            late, more = self._from_others(ask, asked)
             shown = self._combiner.proven(ask.submissions, late, turn.envelope)
             problems |= more | self._expelled(late.keys() - shown.keys())
             honest |= shown
-        if len(honest) < self._combiner.threshold:
-            raise _Abandoned(
-                f"{name}: {len(honest)} of {self._combiner.threshold} needed partial openings are proven",
-                problems.values(),
-            )
-        for problem in problems.values():
-            self._notice(f"{name}: {problem}")
+        self._require_enough(honest, "are proven", name, problems.values())
         return honest
 
     def _expelled(self, members: Iterable[int]) -> dict[int, str]:
@@ -366,17 +365,14 @@ class Coordinator:
         opened: OpenedSum,
     ) -> None:
         """Adds the link to the transcript."""
-        before = self._standing.head.openings if openings else NO_OPENINGS
-        head = Head(
-            key_id=self._standing.head.key_id,
-            round=turn.envelope.round,
+        head = self._standing.head.successor(
+            round_number=turn.envelope.round,
             run=self.run_id,
-            step=len(openings) + 1,
+            step=len(openings),
             request=turn.envelope.digest,
-            openings=extend_openings(before, opened.values),
-            opening=hashlib.sha256(opened.opening).hexdigest(),
-            submissions={party: submission_digest(sent) for party, sent in sorted(submissions.items())},
-            previous=self._standing.head.hash,
+            submissions=submission_digests(submissions),
+            values=opened.values,
+            opening=opened.opening,
         )
         self._standing = replace(self._standing, head=head, opening=opened.opening, signatures={})
         self._chronicle.store(self._standing)

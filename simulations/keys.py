@@ -84,8 +84,15 @@ def hold_ceremony(
     return record_of(contract, dealt)
 
 
-def record_of(contract: Contract, dealt: Ceremony) -> SimulatedKeys:
-    """Writes the record of a simulated ceremony.
+def record_of(
+    contract: Contract, dealt: Ceremony, *, identity_of: Callable[[str], Identity] = simulated_identity
+) -> SimulatedKeys:
+    """Writes the record of a ceremony on the contract's terms.
+
+    Args:
+        contract: Says how many sit on the committee.
+        dealt: The key.
+        identity_of: The identity of each member, and of `dealer`.
 
     Raises:
         ContractError: The contract has no committee.
@@ -94,11 +101,11 @@ def record_of(contract: Contract, dealt: Ceremony) -> SimulatedKeys:
     names = committee_names(contract, terms.members)
     record = sign_record(
         committee=dealt.committee,
-        members=[simulated_identity(name).public for name in names],
+        members=[identity_of(name).public for name in names],
         colluding_members=terms.colluding_members,
         absences=contract.privacy.absent > 0,
         created=dt.datetime.now(dt.UTC).date(),
-        dealer=simulated_identity("dealer"),
+        dealer=identity_of("dealer"),
     )
     return SimulatedKeys(record=record, shares=dealt.shares)
 

@@ -102,11 +102,6 @@ class Agenda:
         """Number of private sums."""
         return len(self._plan)
 
-    @property
-    def most_rounds(self) -> int:
-        """Number of rounds that are paid for: the private sums, and those that may be asked again."""
-        return len(self._plan) + len(self.spares)
-
     def turn(self, openings: Sequence[Opening], *, round_number: int, head: str) -> Turn:
         """Derives the next private sum from everything opened so far.
 

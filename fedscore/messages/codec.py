@@ -9,7 +9,6 @@ Nothing that a record holds appears in an error: it may have been written by any
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeVar, cast
@@ -20,7 +19,9 @@ from flwr.app import ConfigRecord, RecordDict
 
 from fedscore.errors import ProtocolError
 from fedscore.messages.protocol import Ask, Phase, Refusal, RefusalCode, Reply
-from fedscore.messages.transcript import read_head
+from fedscore.messages.transcript import is_hash, is_run, read_head
+from privacy.identities import SIGNATURE_BYTES
+from privacy.paillier.committee_rules import MAXIMUM_MEMBERS
 
 __all__ = [
     "MAXIMUM_ROUND",
@@ -52,17 +53,9 @@ MESSAGE_TYPES: Final[Mapping[Phase, str]] = MappingProxyType(
 )
 """Flower's message type of each phase, by which it picks the handler."""
 
-SIGNATURE_BYTES: Final = 64
-"""Length of an Ed25519 signature (RFC 8032)."""
-
-MAXIMUM_MEMBER: Final = 32
-"""Largest number of a committee's member."""
-
 _ABOUT_A_SUM: Final = frozenset({Phase.OPEN, Phase.PROVE})
 _RECORD: Final = "fedscore"
 _NO_MEMBER: Final = -1
-_RUN = re.compile(r"[0-9a-f]{32}")
-_HASH = re.compile(r"[0-9a-f]{64}")
 _OPENING_TYPE: Final = np.dtype("<i8")
 
 _ASK_KEYS: Final = frozenset(
@@ -240,10 +233,8 @@ def decode_answer(records: RecordDict) -> Reply | Refusal:
 
 def _check_ask(ask: Ask) -> None:
     hello = ask.phase is Phase.HELLO
-    _demand(_RUN.fullmatch(ask.run) is not None, "the run is not written as 32 hexadecimal digits")
-    _demand(
-        _HASH.fullmatch(ask.contract_hash) is not None, "the contract's hash is not 64 hexadecimal digits"
-    )
+    _demand(is_run(ask.run), "the run is not written as 32 hexadecimal digits")
+    _demand(is_hash(ask.contract_hash), "the contract's hash is not 64 hexadecimal digits")
     _check_round(ask.round, ask.phase)
     _check_request_hash(ask.request_hash, ask.phase)
     _demand(hello or len(ask.openings) < ask.round, "the transcript holds more openings than rounds before")
@@ -258,7 +249,7 @@ def _check_ask(ask: Ask) -> None:
     for party in ask.submissions:
         _check_text(party, "a party's name")
     for signer, signature in ask.head_signatures.items():
-        _demand(0 <= signer <= MAXIMUM_MEMBER, "the number of the committee's member is out of range")
+        _demand(0 <= signer <= MAXIMUM_MEMBERS, "the number of the committee's member is out of range")
         _check_signature(signature)
 
 
@@ -273,9 +264,9 @@ def _check_answer(answer: Reply | Refusal) -> None:
     _check_text(answer.role, "the party's role")
     _check_text(answer.version, "the node's version")
     _check_request_hash(answer.request_hash, answer.phase)
-    _demand(_RUN.fullmatch(answer.run) is not None, "the run is not written as 32 hexadecimal digits")
+    _demand(is_run(answer.run), "the run is not written as 32 hexadecimal digits")
     _demand(
-        answer.committee_member is None or 0 <= answer.committee_member <= MAXIMUM_MEMBER,
+        answer.committee_member is None or 0 <= answer.committee_member <= MAXIMUM_MEMBERS,
         "the number of the committee's member is out of range",
     )
     hello = answer.phase is Phase.HELLO
@@ -299,7 +290,7 @@ def _check_signature(signature: bytes, *, empty: bool = False) -> None:
 
 
 def _check_request_hash(request_hash: str, phase: Phase) -> None:
-    fits = request_hash == "" if phase is Phase.HELLO else _HASH.fullmatch(request_hash) is not None
+    fits = request_hash == "" if phase is Phase.HELLO else is_hash(request_hash)
     _demand(fits, "the request's hash is not 64 hexadecimal digits, or not empty in a hello")
 
 

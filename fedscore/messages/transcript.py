@@ -29,8 +29,11 @@ __all__ = [
     "Head",
     "chain_openings",
     "extend_openings",
+    "is_hash",
+    "is_run",
     "read_head",
     "submission_digest",
+    "submission_digests",
 ]
 
 NO_OPENINGS = "0" * 64
@@ -106,6 +109,40 @@ class Head:
         """SHA-256 of the canonical bytes, 64 hexadecimal digits."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
+    def successor(
+        self,
+        *,
+        round_number: int,
+        run: str,
+        step: int,
+        request: str,
+        submissions: Mapping[str, str],
+        values: npt.NDArray[np.int64],
+        opening: bytes,
+    ) -> Head:
+        """The head after this one, once a round chained to it is opened.
+
+        Args:
+            round_number: The round's, counted per key.
+            run: Its run.
+            step: Sums of that run that were opened before.
+            request: Hash of the request that it answered.
+            submissions: `submission_digests` of its cohort.
+            values: The opened sum.
+            opening: What proves it.
+        """
+        return Head(
+            key_id=self.key_id,
+            round=round_number,
+            run=run,
+            step=step + 1,
+            request=request,
+            openings=extend_openings(self.openings if step else NO_OPENINGS, values),
+            opening=hashlib.sha256(opening).hexdigest(),
+            submissions=submissions,
+            previous=self.hash,
+        )
+
     def to_bytes(self) -> bytes:
         """The canonical form: JSON, keys sorted, no blanks, ASCII."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -130,6 +167,21 @@ def extend_openings(chain: str, opening: npt.NDArray[np.int64]) -> str:
 def submission_digest(submission: bytes) -> str:
     """What a head keeps of a submission: its SHA-256, 64 hexadecimal digits."""
     return hashlib.sha256(submission).hexdigest()
+
+
+def submission_digests(submissions: Mapping[str, bytes]) -> dict[str, str]:
+    """What a head keeps of a cohort's submissions, by party."""
+    return {party: submission_digest(submission) for party, submission in sorted(submissions.items())}
+
+
+def is_run(text: str) -> bool:
+    """Whether a text is a run's id: 32 lower-case hexadecimal digits."""
+    return _RUN.fullmatch(text) is not None
+
+
+def is_hash(text: str) -> bool:
+    """Whether a text is a SHA-256 digest as it is written here: 64 lower-case hexadecimal digits."""
+    return _HASH.fullmatch(text) is not None
 
 
 @functools.lru_cache(maxsize=8)  # in one process, all parties of a simulation read the same head
@@ -157,7 +209,7 @@ def _check(head: Head) -> None:
     whole = type(head.round) is int and type(head.step) is int and 0 <= head.step <= head.round < 1 << 32
     hashes = [*(getattr(head, name) for name in _HASHES), *head.submissions.values()]
     # A pattern refuses what is no text with a TypeError.
-    if not (whole and _RUN.fullmatch(head.run) and all(_HASH.fullmatch(value) for value in hashes)):
+    if not (whole and is_run(head.run) and all(map(is_hash, hashes))):
         raise _malformed()
 
 

@@ -83,7 +83,7 @@ class PaillierMember:
             checked = check_submissions(public_key, submissions, envelope, signing_keys=self.signing_keys)
         for refusal in checked.refused.values():
             raise refusal
-        return _joined(add(public_key, list(checked.vectors.values())), _product_bytes(public_key))
+        return _joined(add(public_key, list(checked.vectors.values())), public_key.ciphertext_bytes)
 
     def partial(self, product: bytes) -> bytes:
         """See `Member.partial`."""
@@ -91,7 +91,7 @@ class PaillierMember:
         with self.stages.measure(Stage.OPEN):
             return _joined(
                 (partial_opening(self.share, ciphertext) for ciphertext in self._ciphertexts(product)),
-                _partial_bytes(public_key),
+                public_key.residue_bytes,
             )
 
     def prove(self, product: bytes, envelope: Envelope) -> bytes:
@@ -99,7 +99,7 @@ class PaillierMember:
         public_key = self.share.public_key
         statement = statement_of(public_key, envelope, f"member {self.index}")
         partials, proof = prove_partials(self.share, self._ciphertexts(product), statement)
-        return _joined(partials, _partial_bytes(public_key)) + proof.to_bytes()
+        return _joined(partials, public_key.residue_bytes) + proof.to_bytes()
 
     def reopen(self, opening: bytes, shape: SumShape) -> tuple[bytes, npt.NDArray[np.int64]]:
         """See `Member.reopen`: encrypts every published plaintext under its published root."""
@@ -107,10 +107,10 @@ class PaillierMember:
         with self.stages.measure(Stage.OPEN):
             openings = _read_openings(public_key, opening, shape)
             product = [reproduce(public_key, one) for one in openings]
-        return _joined(product, _product_bytes(public_key)), _values(openings, shape)
+        return _joined(product, public_key.ciphertext_bytes), _values(openings, shape)
 
     def _ciphertexts(self, product: bytes) -> list[int]:
-        size = _product_bytes(self.share.public_key)
+        size = self.share.public_key.ciphertext_bytes
         return _split(product, size, len(product) // size, "a product")
 
 
@@ -149,7 +149,7 @@ class PaillierCombiner:
         with self.stages.measure(Stage.OPEN):
             product = _product(public_key, submissions, envelope)
             parts = {
-                member: _split(partial, _partial_bytes(public_key), len(product), f"member {member}")
+                member: _split(partial, public_key.residue_bytes, len(product), f"member {member}")
                 for member, partial in partials.items()
             }
             openings = [
@@ -170,13 +170,13 @@ class PaillierCombiner:
         """See `Combiner.proven`."""
         public_key = self.committee.public_key
         product = _product(public_key, submissions, envelope)
-        ends_partials = len(product) * _partial_bytes(public_key)
+        ends_partials = len(product) * public_key.residue_bytes
         proven = {}
         for member, data in proofs.items():
             statement = statement_of(public_key, envelope, f"member {member}")
             try:
                 partials = _split(
-                    data[:ends_partials], _partial_bytes(public_key), len(product), f"member {member}"
+                    data[:ends_partials], public_key.residue_bytes, len(product), f"member {member}"
                 )
                 proof = PartialProof.from_bytes(data[ends_partials:])
                 verify_partials(self.committee, member, product, partials, statement, proof)
@@ -191,14 +191,6 @@ def _product(public_key: PublicKey, submissions: Mapping[str, bytes], envelope: 
     envelope.request.layout.require_summands(len(submissions))
     vectors = read_vectors(public_key, submissions, envelope)
     return add(public_key, [split(public_key.n, vector) for vector in vectors])
-
-
-def _product_bytes(public_key: PublicKey) -> int:
-    return (public_key.n_squared.bit_length() + 7) // 8
-
-
-def _partial_bytes(public_key: PublicKey) -> int:
-    return (public_key.bits + 7) // 8
 
 
 def _joined(residues: Iterable[int], size: int) -> bytes:
@@ -216,12 +208,12 @@ def _split(data: bytes, size: int, count: int, what: str) -> list[int]:
 def _write_openings(public_key: PublicKey, openings: Sequence[Opening]) -> bytes:
     """Plaintext and root of every ciphertext, each as a residue modulo n."""
     numbers = [number for opening in openings for number in (opening.plaintext % public_key.n, opening.root)]
-    return _joined(numbers, _partial_bytes(public_key))
+    return _joined(numbers, public_key.residue_bytes)
 
 
 def _read_openings(public_key: PublicKey, data: bytes, shape: SumShape) -> list[Opening]:
     count = shape.layout.plaintexts_for(shape.dimension)
-    numbers = _split(data, _partial_bytes(public_key), 2 * count, "a published opening")
+    numbers = _split(data, public_key.residue_bytes, 2 * count, "a published opening")
     if any(plaintext >= public_key.n for plaintext in numbers[::2]):
         raise OpeningError("a published opening has a plaintext of n or more: ask for its one encoding")
     return [

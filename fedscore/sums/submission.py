@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fedscore.errors import CiphertextRefused, EncryptionError, ProofRefused, SignatureRefused
 from fedscore.sums.sealing import Envelope
 from fedscore.sums.series import Signer
-from privacy.identities import verify_signature
+from privacy.identities import SIGNATURE_BYTES, verify_signature
 from privacy.paillier.codec import VectorHeader, decode_ciphertexts, encode_ciphertexts, vector_bytes
 from privacy.paillier.encryption import FreshVector
 from privacy.paillier.keys import PublicKey
@@ -35,8 +35,6 @@ __all__ = [
 SIGNATURE_DOMAIN = b"fedscore submission 1"
 """Tells a submission's signature from every other that an organisation makes."""
 
-_SIGNATURE_BYTES = 64
-
 
 def vector_header(public_key: PublicKey, envelope: Envelope) -> VectorHeader:
     """The header of every party's vector in a round."""
@@ -54,7 +52,7 @@ def statement_of(public_key: PublicKey, envelope: Envelope, party: str) -> bytes
     header = vector_header(public_key, envelope)
     parts = (
         b"fedscore statement 1",
-        public_key.n.to_bytes((public_key.bits + 7) // 8, "little"),
+        public_key.n.to_bytes(public_key.residue_bytes, "little"),
         bytes.fromhex(envelope.contract_hash),
         bytes.fromhex(envelope.run),
         envelope.round.to_bytes(8, "little"),
@@ -150,10 +148,10 @@ def _claim(
     header = vector_header(public_key, envelope)
     ends_vector = vector_bytes(public_key, header)
     ends_proof = ends_vector + proof_bytes(public_key)
-    if len(submission) != ends_proof + _SIGNATURE_BYTES:
+    if len(submission) != ends_proof + SIGNATURE_BYTES:
         raise CiphertextRefused(
             f"{len(submission)} bytes are refused: vector, proof and signature make "
-            f"{ends_proof + _SIGNATURE_BYTES}; answer the request"
+            f"{ends_proof + SIGNATURE_BYTES}; answer the request"
         )
     if party not in signing_keys:
         raise SignatureRefused("the contract's roster has no key of this party: complete the contract")

@@ -113,7 +113,7 @@ def encode_ciphertexts(public_key: PublicKey, header: VectorHeader, ciphertexts:
             "needed"
         )
     _require_canonical(public_key, ciphertexts)
-    size = _residue_bytes(public_key)
+    size = public_key.ciphertext_bytes
     head = _HEADER.pack(_MAGIC, _VERSION, *_on_the_wire(header))
     return head + b"".join(ciphertext.to_bytes(size, "little") for ciphertext in ciphertexts)
 
@@ -152,7 +152,7 @@ def decode_ciphertexts(data: bytes, *, public_key: PublicKey, expected: VectorHe
             raise CiphertextRefused(
                 f"the vector's {name} differs from what was asked for: answer the request"
             )
-    size = _residue_bytes(public_key)
+    size = public_key.ciphertext_bytes
     if len(data) != vector_bytes(public_key, expected):
         raise CiphertextRefused(
             f"{len(data)} bytes are refused: {expected.ciphertexts} ciphertexts of {size} bytes and the "
@@ -167,7 +167,7 @@ def decode_ciphertexts(data: bytes, *, public_key: PublicKey, expected: VectorHe
 
 def vector_bytes(public_key: PublicKey, header: VectorHeader) -> int:
     """Length of a vector's encoding."""
-    return _HEADER.size + header.ciphertexts * _residue_bytes(public_key)
+    return _HEADER.size + header.ciphertexts * public_key.ciphertext_bytes
 
 
 def _on_the_wire(header: VectorHeader) -> tuple[bytes | int, ...]:
@@ -182,10 +182,6 @@ def _on_the_wire(header: VectorHeader) -> tuple[bytes | int, ...]:
         header.values,
         header.ciphertexts,
     )
-
-
-def _residue_bytes(public_key: PublicKey) -> int:
-    return (public_key.n_squared.bit_length() + 7) // 8
 
 
 def _require_key(public_key: PublicKey, header: VectorHeader) -> None:

@@ -75,6 +75,16 @@ class PublicKey:
         return self.n.bit_length()
 
     @property
+    def residue_bytes(self) -> int:
+        """Bytes that any residue modulo n fits into."""
+        return (self.bits + 7) // 8
+
+    @property
+    def ciphertext_bytes(self) -> int:
+        """Bytes that any ciphertext, a residue modulo n squared, fits into."""
+        return (self.n_squared.bit_length() + 7) // 8
+
+    @property
     def n_squared(self) -> int:
         """The square of n: ciphertexts are units modulo this."""
         return self.n * self.n
@@ -87,7 +97,7 @@ class PublicKey:
     @property
     def key_id(self) -> str:
         """SHA-256 of n in little-endian bytes without padding, as 64 hexadecimal digits."""
-        return hashlib.sha256(self.n.to_bytes((self.bits + 7) // 8, "little")).hexdigest()
+        return hashlib.sha256(self.n.to_bytes(self.residue_bytes, "little")).hexdigest()
 
     def as_phe(self) -> phe.PaillierPublicKey:
         """The same key as a `phe` object."""

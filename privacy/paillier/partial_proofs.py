@@ -206,7 +206,7 @@ def _bound(
     values: tuple[Sequence[int], Sequence[int]],
 ) -> bytes:
     """One hash of everything that a proof is about, fixed before its coefficients and its commitment."""
-    width = (public_key.n_squared.bit_length() + 7) // 8
+    width = public_key.ciphertext_bytes
     digest = hashlib.sha256()
     for part in (b"fedscore-partial-openings-1", statement):
         digest.update(len(part).to_bytes(8, "little") + part)
@@ -233,7 +233,7 @@ def _product(bound: bytes, n: int, factors: Sequence[int]) -> int:
 
 
 def _challenge(bound: bytes, public_key: PublicKey, *commitments: int) -> int:
-    width = (public_key.bits + 7) // 8
+    width = public_key.residue_bytes
     data = b"".join(int(commitment).to_bytes(width, "little") for commitment in commitments)
     return int.from_bytes(
         hashlib.sha256(_CHALLENGE_DOMAIN + bound + data).digest()[:_CHALLENGE_BYTES], "little"

@@ -70,7 +70,7 @@ class PlaintextProof:
             ProofRefused: The proof is none under this key.
         """
         _require(_why_malformed(public_key, self))
-        wide, narrow = _widths(public_key)
+        wide, narrow = public_key.ciphertext_bytes, public_key.residue_bytes
         return (
             self.commitment.to_bytes(wide, "little")
             + self.plaintext_response.to_bytes(narrow, "little")
@@ -89,7 +89,7 @@ class PlaintextProof:
                 f"a proof of {len(data)} bytes is refused: one under this key has {proof_bytes(public_key)}; "
                 "send it as it was made"
             )
-        wide, narrow = _widths(public_key)
+        wide, narrow = public_key.ciphertext_bytes, public_key.residue_bytes
         proof = cls(
             commitment=int.from_bytes(data[:wide], "little"),
             plaintext_response=int.from_bytes(data[wide : wide + narrow], "little"),
@@ -127,7 +127,7 @@ class Claim:
 
 def proof_bytes(public_key: PublicKey) -> int:
     """Length of a proof's encoding under a key."""
-    wide, narrow = _widths(public_key)
+    wide, narrow = public_key.ciphertext_bytes, public_key.residue_bytes
     return wide + 2 * narrow
 
 
@@ -137,7 +137,7 @@ def randomness_base(public_key: PublicKey) -> int:
     Nobody chooses h, so nobody needs to be trusted with the choice. Modulo a product of safe primes it
     generates the units of Jacobi symbol 1, but for a negligible chance.
     """
-    width = _widths(public_key)[1]
+    width = public_key.residue_bytes
     seed = _BASE_LABEL + public_key.n.to_bytes(width, "little")
     # 16 bytes more than n has make the remainder uniform to within 2^-128.
     x = int.from_bytes(hashlib.shake_256(seed).digest(width + 16), "little") % public_key.n
@@ -296,7 +296,7 @@ def _coefficients(
     public_key: PublicKey, ciphertexts: Sequence[int], statement: bytes, commitment: int
 ) -> list[int]:
     """Hash everything public to the coefficients e_i; what has no fixed width has its length before it."""
-    wide, narrow = _widths(public_key)
+    wide, narrow = public_key.ciphertext_bytes, public_key.residue_bytes
     digest = hashlib.shake_256(_CHALLENGE_LABEL)
     digest.update(len(statement).to_bytes(8, "little") + statement)
     digest.update(narrow.to_bytes(4, "little") + public_key.n.to_bytes(narrow, "little"))
@@ -313,11 +313,6 @@ def _coefficients(
 
 def _weighted_sum(weights: Sequence[int], values: Sequence[int]) -> int:
     return sum(weight * value for weight, value in zip(weights, values, strict=True))
-
-
-def _widths(public_key: PublicKey) -> tuple[int, int]:
-    """Bytes of n^2 and of n."""
-    return (public_key.n_squared.bit_length() + 7) // 8, (public_key.bits + 7) // 8
 
 
 def _random_unit(n: int) -> int:

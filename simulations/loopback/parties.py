@@ -16,7 +16,8 @@ from fedscore.contract import Contract, Party
 from fedscore.sums.series import KeySeries
 from privacy.identities import Identity
 from privacy.paillier.ceremony import Ceremony
-from privacy.paillier.record import CeremonyRecord, seal_share, sign_record, unseal_share
+from privacy.paillier.record import CeremonyRecord, seal_share, unseal_share
+from simulations.keys import record_of
 from simulations.loopback.certificates import write_node_key, write_private
 from simulations.synthetic import SyntheticConsortium, SyntheticParty
 
@@ -63,19 +64,11 @@ class Agreed:
 
 def agree(contract: Contract, *, dealt: Ceremony) -> Agreed:
     """Let every organisation make its identity, and the first ones get the shares of a ceremony."""
-    terms = contract.encryption.committee
-    if terms is None:
+    if contract.encryption.committee is None:
         raise ValueError("a loopback federation needs a committee")
     identities = {party.name: Identity.generate(party.name) for party in contract.parties}
-    members = [identity.public for identity in identities.values()][: terms.members]
-    record = sign_record(
-        committee=dealt.committee,
-        members=members,
-        colluding_members=terms.colluding_members,
-        absences=contract.privacy.absent > 0,
-        created=dt.datetime.now(dt.UTC).date(),
-        dealer=Identity.generate("dealer"),
-    )
+    known = {**identities, "dealer": Identity.generate("dealer")}
+    record = record_of(contract, dealt, identity_of=known.__getitem__).record
     roster = [
         Party(name=party.name, role=party.role, key=identities[party.name].public.signing_key.hex())
         for party in contract.parties

@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 from fedscore.errors import ProtocolError
 from fedscore.messages import Ask, Head, Phase, Refusal, RefusalCode, Reply
 from fedscore.messages.codec import (
-    MAXIMUM_MEMBER,
     MAXIMUM_ROUND,
     MAXIMUM_TEXT,
     MESSAGE_TYPES,
-    SIGNATURE_BYTES,
     VERSION,
     decode_answer,
     decode_ask,
     encode_answer,
     encode_ask,
 )
+from privacy.identities import SIGNATURE_BYTES
+from privacy.paillier.committee_rules import MAXIMUM_MEMBERS
 
 Message = TypeVar("Message", Ask, Reply | Refusal)
 
@@ -131,7 +131,7 @@ def asks(draw: st.DrawFn) -> Ask:
         contract_hash=draw(hexadecimal(64)),
         head=draw(heads()),
         opening=draw(st.binary(max_size=50)),
-        head_signatures=draw(st.dictionaries(st.integers(0, MAXIMUM_MEMBER), signatures, max_size=4)),
+        head_signatures=draw(st.dictionaries(st.integers(0, MAXIMUM_MEMBERS), signatures, max_size=4)),
         request_hash="" if hello else draw(hexadecimal(64)),
         openings=tuple(openings),
         submissions=draw(submissions) if phase in (Phase.OPEN, Phase.PROVE) else {},
@@ -150,7 +150,7 @@ def answers(draw: st.DrawFn) -> Reply | Refusal:
         party=draw(names),
         role=draw(names),
         version=draw(names),
-        committee_member=draw(st.none() | st.integers(0, MAXIMUM_MEMBER)),
+        committee_member=draw(st.none() | st.integers(0, MAXIMUM_MEMBERS)),
         phase=phase,
         run=draw(hexadecimal(32)),
         round=number,
@@ -267,7 +267,7 @@ BAD_ASKS = {
     "a member twice": {"signers": [1, 1]},
     "members out of order": {"signers": [3, 1]},
     "a member below 0": {"signers": [-1, 3]},
-    "a member of a larger committee": {"signers": [1, MAXIMUM_MEMBER + 1]},
+    "a member of a larger committee": {"signers": [1, MAXIMUM_MEMBERS + 1]},
     "a member that is a truth value": {"signers": [True, True]},
     "members as text": {"signers": [MARKER, MARKER + "0"]},
     "a short signature": {"head-signatures": [SIGNED[:-1], SIGNED]},
@@ -307,7 +307,7 @@ BAD_ANSWERS = {
     "a role with a control character": {"role": "\x1b[2J"},
     "a very long version": {"software": "1" * (MAXIMUM_TEXT + 1)},
     "a negative member": {"committee-member": -2},
-    "a member of a larger committee": {"committee-member": MAXIMUM_MEMBER + 1},
+    "a member of a larger committee": {"committee-member": MAXIMUM_MEMBERS + 1},
     "a member beyond 64 bits": {"committee-member": 2**64 - 1},
     "a member that is a truth value": {"committee-member": True},
     "an unknown phase": {"phase": MARKER},
@@ -393,7 +393,7 @@ def test_records_of_another_shape_are_refused(
         (replace(COLLECT, submissions={"shop-a": b"1"}), "to open and to prove carry submissions"),
         (replace(OPEN, submissions={}), "to open and to prove carry submissions"),
         (replace(PROVE, submissions={}), "to open and to prove carry submissions"),
-        (replace(COLLECT, head_signatures={MAXIMUM_MEMBER + 1: SIGNED}), "out of range"),
+        (replace(COLLECT, head_signatures={MAXIMUM_MEMBERS + 1: SIGNED}), "out of range"),
         (replace(COLLECT, head_signatures={1: SIGNED[1:]}), "does not have 64 bytes"),
         (replace(HELLO, round=1), "not 0 in a hello"),
         (replace(HELLO, openings=(np.zeros(2, np.int64),)), "a hello carries openings"),
