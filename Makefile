@@ -12,7 +12,7 @@ export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check slow loopback bench clean
+.PHONY: help install demo test check slow soak loopback bench clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ check: install ## format, lint, types, layers, tests with coverage, doctests, do
 
 slow: install ## run the tests that take minutes, or real processes
 	$(BIN)/pytest -m slow -v
+
+soak: install ## kill real processes at random for half an hour, resume, and audit every file; SEED=… repeats
+	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED))
 
 loopback: install ## train over real Flower processes on this machine, with TLS and node keys
 	$(BIN)/python -m simulations.loopback

@@ -8,29 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from clients.config import load_node_config
-from clients.deployment import node_of
-from clients.node import Node
+from clients.deployment import porter_of
+from clients.porter import Answering
 from fedscore.errors import NodeConfigError, ProtocolError
-from fedscore.messages import Ask, Phase, Refusal, RefusalCode, Reply
-from fedscore.messages.codec import MESSAGE_TYPES, decode_ask, encode_answer
+from fedscore.messages import SOFTWARE, Phase, Refusal, RefusalCode, Reply
+from fedscore.messages.codec import MESSAGE_TYPES, decode_ask, encode_answer, software_of
 
-__all__ = ["Answering", "app", "build_app", "node_from_files"]
+__all__ = ["app", "build_app", "node_from_files"]
 
 logger = logging.getLogger(__name__)
-
-
-class Answering(Protocol):
-    """What a handler needs of a node."""
-
-    def answer(self, ask: Ask) -> Reply | Refusal:
-        """Answer one ask."""
-        ...
 
 
 def build_app(load_node: Callable[[Context], Answering]) -> ClientApp:
@@ -57,13 +48,14 @@ def build_app(load_node: Callable[[Context], Answering]) -> ClientApp:
     return client_app
 
 
-def node_from_files(context: Context) -> Node:
-    """Make the node that a deployment's `node.toml` describes.
+def node_from_files(context: Context) -> Answering:
+    """Make the node that a deployment's `node.toml` describes, and its porter.
 
     Flower hands over the path: `flower-supernode --node-config 'config="/path/of/node.toml"'`.
 
     Raises:
         NodeConfigError: The path is not given, or the file or what it names is missing or wrong.
+        PolicyRefused: The owner has not accepted the contract.
     """
     path = context.node_config.get("config")
     if not isinstance(path, str):
@@ -71,7 +63,7 @@ def node_from_files(context: Context) -> Node:
             "the node's configuration is not known: start flower-supernode with "
             """--node-config 'config="/path/of/node.toml"'"""
         )
-    return node_of(load_node_config(path))
+    return porter_of(load_node_config(path))
 
 
 def _handled(
@@ -84,7 +76,7 @@ def _handled(
     except Exception:
         # The text of an exception may hold data: it stays in the node's own log.
         logger.exception("the %s phase failed", phase)
-        content = encode_answer(Refusal(party="", phase=phase, round=0, code=RefusalCode.INTERNAL))
+        content = encode_answer(_refusal(phase, RefusalCode.INTERNAL))
     return Message(content, reply_to=message)
 
 
@@ -94,12 +86,24 @@ def _answered(
     try:
         ask = decode_ask(message.content)
     except ProtocolError as refused:
-        logger.warning("refused a message to the %s handler: %s", phase, refused)
-        return Refusal(party="", phase=phase, round=0, code=RefusalCode.VERSION)
+        theirs = software_of(message.content) or "another version"
+        logger.warning(
+            "refused a message to the %s handler: %s (the operator runs fedscore %s, this node %s)",
+            phase,
+            refused,
+            theirs,
+            SOFTWARE,
+        )
+        return _refusal(phase, RefusalCode.VERSION)
     if ask.phase is not phase:
         logger.warning("refused an ask of the %s phase that was sent to the %s handler", ask.phase, phase)
-        return Refusal(party="", phase=phase, round=ask.round, code=RefusalCode.REQUEST)
+        return _refusal(phase, RefusalCode.REQUEST, round_number=ask.round)
     return load_node(context).answer(ask)
+
+
+def _refusal(phase: Phase, code: RefusalCode, *, round_number: int = 0) -> Refusal:
+    """What is said by whoever does not even know its own name yet."""
+    return Refusal(party="", version=SOFTWARE, phase=phase, round=round_number, code=code)
 
 
 app = build_app(node_from_files)

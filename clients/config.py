@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from os import PathLike
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from fedscore.configuration import ExistingFile, ExistingFolder, FuturePath, load_configuration
 from fedscore.contract import Role
 from fedscore.contract.values import Identifier, Term
 
-__all__ = ["DataSource", "NodeConfig", "load_node_config"]
+__all__ = ["Connection", "DataSource", "NodeConfig", "load_node_config"]
+
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):([0-9]{1,5})")
+
+
+def _address(text: str) -> str:
+    parts = _ADDRESS.fullmatch(text)
+    if parts is None or not 1 <= int(parts[2]) <= 65535:
+        raise ValueError("HOST:PORT, as score.example.org:443 or [2001:db8::1]:443")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""HOST:PORT."""
 
 
 class DataSource(Term):
@@ -28,6 +43,9 @@ class DataSource(Term):
     as_of: dt.date | None = None
     """The date as of which rows are made: characteristics from before it, the outcome from after it."""
 
+    withdrawals: ExistingFile | None = None
+    """A CSV file of the people who withdrew their consent: their keys, and the dates from which it counts."""
+
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.table is None) == (self.tables is None):
@@ -35,6 +53,26 @@ class DataSource(Term):
         if (self.tables is None) != (self.as_of is None):
             raise ValueError("as_of, a date such as 2025-06-30, belongs to tables: give both or none")
         return self
+
+
+class Connection(Term):
+    """How the node reaches the operator's SuperLink."""
+
+    superlink: Address
+    """HOST:PORT of the operator's SuperLink, or of the proxy before it."""
+
+    authority: ExistingFile
+    """The certificate of the authority that signed the SuperLink's."""
+
+    key: ExistingFile
+    """This node's private key, whose public part the operator has registered."""
+
+    listen: Address | None = None
+    """HOST:PORT where the node's own processes meet; for several nodes on one machine."""
+
+    trusted_entities: ExistingFile | None = None
+    """Public keys in YAML, as Flower takes them: it refuses a bundle that none of them signed, before the
+    policy's `bundles` are looked at."""
 
 
 class NodeConfig(Term):
@@ -61,8 +99,18 @@ class NodeConfig(Term):
     state: FuturePath
     """A folder of the node's own, where it remembers what it answered; made when it is missing."""
 
+    policy: ExistingFile
+    """What the data's owner allows: `policy.toml`."""
+
+    ledger: FuturePath
+    """The folder of the evidence and of the ledger of what was spent: the same one in every node.toml whose
+    rows come from the same source."""
+
     data: DataSource | None = None
     """Where the rows come from; an auditor has none."""
+
+    connection: Connection | None = None
+    """How to reach the operator; `fedscore node start` needs it."""
 
     @model_validator(mode="after")
     def _party_or_auditor(self) -> Self:
@@ -70,6 +118,8 @@ class NodeConfig(Term):
             raise ValueError("role and [data] belong together: a party gives both, an auditor neither")
         if self.role is None and self.key_share is None:
             raise ValueError("a node without rows and without a key_share has nothing to do: give one")
+        if self.state.resolve() == self.ledger.resolve():
+            raise ValueError("state and ledger are one folder: give each its own")
         return self
 
 

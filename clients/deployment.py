@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clients import collector, platform
-from clients.config import DataSource, NodeConfig
+from clients.config import NodeConfig
+from clients.file_books import FileBooks
+from clients.loading import load_rows
 from clients.memory import FileMemory
 from clients.node import Node, Submitter
-from clients.operational import read_tables
-from fedscore.contract import Contract, NoiseMode, Role, load_contract
-from fedscore.data import Rows, read_rows, rows_from_table, training_rows
+from clients.policy import Policy, load_policy
+from clients.porter import Porter
+from fedscore.contract import Contract, NoiseMode, load_contract
 from fedscore.errors import NodeConfigError
 from fedscore.sums.ceremonies import ceremony_of
 from fedscore.sums.paillier import PaillierMember, PaillierSealer
@@ -20,9 +21,7 @@ from privacy.identities import Identity
 from privacy.paillier.record import CeremonyRecord
 from privacy.paillier.shares import KeyShare
 
-__all__ = ["accepted_contract", "load_rows", "node_of"]
-
-_ROLE_MODULES = {Role.PLATFORM: platform, Role.COLLECTOR: collector}
+__all__ = ["accepted_contract", "books_of", "identity_of", "load_rows", "node_of", "porter_of"]
 
 
 def node_of(config: NodeConfig, *, randomness: RandomSource | None = None) -> Node:
@@ -37,10 +36,13 @@ def node_of(config: NodeConfig, *, randomness: RandomSource | None = None) -> No
         KeyRefused: A key file is malformed.
         SignatureRefused: The ceremony's record is not signed by its dealer.
         NodeConfigError: Contract, roster and keys do not belong together.
+        PolicyRefused: The owner has not accepted the contract.
     """
+    policy = load_policy(config.policy)
     contract = accepted_contract(config)
+    policy.require_contract(contract)
     record = ceremony_of(contract, config.ceremony)
-    identity = Identity.from_json(_text(config.identity))
+    identity = identity_of(config)
     _require_identity(identity, config, contract, record)
     share = _share(config, record)
     series = KeySeries.of(record)
@@ -51,8 +53,51 @@ def node_of(config: NodeConfig, *, randomness: RandomSource | None = None) -> No
         series=series,
         signer=identity,
         memory=FileMemory(config.state, series),
+        books=books_of(config, policy, identity),
         submitter=_submitter(config, contract, record, identity, randomness or SystemRandomness()),
         member=PaillierMember(share=share, signing_keys=signing_keys) if share is not None else None,
+    )
+
+
+def porter_of(config: NodeConfig) -> Porter:
+    """The porter of the node that a configuration describes; the node itself is built for what is let in.
+
+    Raises:
+        NodeConfigError: The policy cannot be read, or has mistakes.
+    """
+    operator = bytes.fromhex(load_policy(config.policy).operator)
+    return Porter(lambda: node_of(config), party=config.party, operator=operator)
+
+
+def identity_of(config: NodeConfig) -> Identity:
+    """The organisation's own.
+
+    Raises:
+        KeyRefused: The file is malformed.
+        NodeConfigError: It cannot be read.
+    """
+    return Identity.from_json(_text(config.identity))
+
+
+def books_of(config: NodeConfig, policy: Policy, identity: Identity) -> FileBooks:
+    """The books of the source of data that a configuration takes its rows from.
+
+    Raises:
+        NodeConfigError: The node has data, and its policy has no budget.
+    """
+    if config.data is not None and policy.budget is None:
+        raise NodeConfigError(
+            f"{config.policy.name} has no [budget], and this node has data: say what may be spent over their "
+            "life, as in epsilon = 3.0, delta = 1e-5, run_epsilon = 1.0"
+        )
+    return FileBooks(
+        config.ledger,
+        party=config.party,
+        signer=identity,
+        signing_key=identity.public.signing_key,
+        source=policy.source,
+        limits=policy.budget.limits if policy.budget is not None else None,
+        policy=policy.hash(),
     )
 
 
@@ -107,29 +152,11 @@ def _submitter(
     if source is None or role is None:
         return None
     return Submitter(
-        load_rows=lambda: load_rows(source, contract, role=role),
+        load_rows=lambda day: load_rows(source, contract, role=role, day=day),
         sealer=PaillierSealer(public_key=record.public_key, party=config.party, signer=identity),
         randomness=randomness,
+        answer_seconds=contract.privacy.answer_seconds,
     )
-
-
-def load_rows(source: DataSource, contract: Contract, *, role: Role) -> Rows:
-    """Reads the rows that train: from a ready table, or from operational tables as of a date.
-
-    Raises:
-        DataError: The data do not fit the contract.
-    """
-    if source.table is not None:
-        return training_rows(read_rows(source.table, contract, role=role), contract)
-    if source.tables is None or source.as_of is None:
-        raise NodeConfigError("the data are neither a table nor tables with a date: complete [data]")
-    module = _ROLE_MODULES[role]
-    table = module.rows_as_of(
-        read_tables(source.tables, module.TABLES),
-        as_of=source.as_of,
-        horizon_days=contract.outcome.horizon_days,
-    )
-    return training_rows(rows_from_table(table, contract, role=role), contract)
 
 
 def _share(config: NodeConfig, record: CeremonyRecord) -> KeyShare | None:

@@ -12,24 +12,22 @@ may have forgotten is closed (`clients.gate`).
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from fedscore.errors import LayoutError, NodeConfigError, ProtocolError
-from fedscore.files import sync_folder, write_whole
+from fedscore.files import exclusive, sync_folder, write_whole
 from fedscore.messages.transcript import Head, read_head
 from fedscore.sums import SumShape
 from fedscore.sums.series import KeySeries
 from privacy.paillier.packing import SlotLayout
 
-__all__ = ["Collected", "FileMemory", "Memory", "MemoryOnly", "NodeState", "Release"]
+__all__ = ["Collected", "FileMemory", "Mark", "Memory", "MemoryOnly", "NodeState", "Release"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +81,19 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A line of the node's evidence, by which an older copy of it is recognised.
+
+    Attributes:
+        sequence: Its number, from 0.
+        hash: Its hash.
+    """
+
+    sequence: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeState:
     """All that a node remembers under one key.
 
@@ -92,6 +103,7 @@ class NodeState:
         released: The newest cohort that it helped to open, if any.
         ended: Runs that another one has followed here; they never go on.
         abstains: Whether it may have forgotten something, and must not help to open.
+        books: The newest line of the node's evidence when this was stored, if it keeps any.
         made_since: While it must prove that the transcript is new, SHA-256 of its newest submissions.
     """
 
@@ -100,6 +112,7 @@ class NodeState:
     released: Release | None = None
     ended: tuple[str, ...] = ()
     abstains: bool = False
+    books: Mark | None = None
     made_since: tuple[str, ...] = ()
 
     @property
@@ -175,8 +188,8 @@ class FileMemory:
         if not self._file.exists():
             raise NodeConfigError(
                 f"{folder} holds no memory of this key: if the node never answered under it, begin one with "
-                "fedscore node init, or with the share, fedscore keys accept; if the memory was lost, wait "
-                "until the run that is going on has ended, and then use fedscore node init"
+                "fedscore node begin, or with the share, fedscore keys accept; if the memory was lost, wait "
+                "until the run that is going on has ended, and then use fedscore node begin"
             )
         self.load()
 
@@ -197,7 +210,7 @@ class FileMemory:
         sync_folder(folder.parent)
         fresh = NodeState(head=series.genesis, abstains=abstains)
         file = _file(folder, series)
-        with _exclusive(folder / "lock"):
+        with exclusive(folder / "lock"):
             # Whoever abstains is not talked out of it by another call that says that nothing was forgotten.
             if file.exists() and _decode(file) not in (fresh, replace(fresh, abstains=False)):
                 raise NodeConfigError(
@@ -208,7 +221,7 @@ class FileMemory:
 
     def locked(self) -> AbstractContextManager[None]:
         """See `Memory.locked`; a process that dies lets go."""
-        return _exclusive(self._lock)
+        return exclusive(self._lock)
 
     def load(self) -> NodeState:
         """See `Memory.load`.
@@ -232,16 +245,6 @@ def _file(folder: Path, series: KeySeries) -> Path:
     return folder / f"memory-{series.genesis.key_id[:16]}.json"
 
 
-@contextmanager
-def _exclusive(lock: Path) -> Iterator[None]:
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _encode(state: NodeState) -> str:
     collected: dict[str, Any] | None = None
     if state.collected is not None:
@@ -254,6 +257,7 @@ def _encode(state: NodeState) -> str:
             "released": asdict(state.released) if state.released is not None else None,
             "ended": state.ended,
             "abstains": state.abstains,
+            "books": asdict(state.books) if state.books is not None else None,
             "made_since": state.made_since,
         },
         sort_keys=True,
@@ -279,11 +283,12 @@ def _decode(file: Path) -> NodeState:
             released=Release(**released) if released is not None else None,
             ended=tuple(fields["ended"]),
             abstains=fields["abstains"],
+            books=Mark(**fields["books"]) if fields["books"] is not None else None,
             made_since=tuple(fields["made_since"]),
         )
     except (OSError, LayoutError, ProtocolError, ValueError, KeyError, TypeError, AttributeError):
         raise NodeConfigError(
             f"{file.name} is damaged: the node does not know what it answered; wait until the run that is "
-            "going on has ended, move the file away, and begin another memory with fedscore node init (a "
+            "going on has ended, move the file away, and begin another memory with fedscore node begin (a "
             "committee member then abstains until the transcript proves that what it forgot is closed)"
         ) from None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
+from clients.books import Books, Expense, Price
 from clients.gate import CommitteeGate
 from clients.memory import Collected, Memory, NodeState
 from fedscore.contract import Contract
@@ -16,6 +20,9 @@ from fedscore.errors import (
     CiphertextRefused,
     CohortRefused,
     DataError,
+    EvidenceDamaged,
+    LedgerMismatch,
+    NodeConfigError,
     ProofRefused,
     ProtocolError,
     RoundRefused,
@@ -23,7 +30,7 @@ from fedscore.errors import (
     TranscriptRefused,
 )
 from fedscore.learners.agenda import Agenda, Turn
-from fedscore.messages import Ask, Phase, Refusal, RefusalCode, Reply
+from fedscore.messages import SOFTWARE, Ask, Phase, Refusal, RefusalCode, Reply
 from fedscore.messages.transcript import MAXIMUM_LEAD, chain_openings, is_run, submission_digest
 from fedscore.sums import Member, Sealer, noised_total
 from fedscore.sums.series import HELLO_DOMAIN, KeySeries, Signer
@@ -50,6 +57,9 @@ _CODES: tuple[tuple[type[Exception], RefusalCode], ...] = (
     (TranscriptRefused, RefusalCode.TRANSCRIPT),
     (RoundRefused, RefusalCode.ROUND),
     (BudgetExhausted, RefusalCode.BUDGET),
+    (LedgerMismatch, RefusalCode.LEDGER),
+    (EvidenceDamaged, RefusalCode.LEDGER),
+    (NodeConfigError, RefusalCode.LEDGER),
     (ProtocolError, RefusalCode.REQUEST),
 )
 """What the server is told; the first class that fits. The text stays in the node's log."""
@@ -64,14 +74,18 @@ class Submitter:
     """What a node needs to take part in sums.
 
     Attributes:
-        load_rows: Reads the training rows; called only when they are needed.
+        load_rows: Reads the training rows that may be used in a run which began on a day; called only when
+            they are needed.
         sealer: Encrypts, proves and signs.
         randomness: Source of the noise.
+        answer_seconds: What every answer takes that is computed from rows, in whole multiples; 0 for as long
+            as it needs.
     """
 
-    load_rows: Callable[[], Rows]
+    load_rows: Callable[[dt.date], Rows]
     sealer: Sealer
     randomness: RandomSource
+    answer_seconds: int = 0
 
 
 class Node:
@@ -86,7 +100,7 @@ class Node:
         contract: The one that its owner accepted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part that simulations and tests replace by itself
         self,
         *,
         name: str,
@@ -94,6 +108,7 @@ class Node:
         series: KeySeries,
         signer: Signer,
         memory: Memory,
+        books: Books,
         submitter: Submitter | None,
         member: Member | None,
         agenda_of: Callable[[Contract, str], Agenda] = lambda contract, run: Agenda(contract, run=run),
@@ -106,6 +121,7 @@ class Node:
             series: The key's.
             signer: Signs as this organisation.
             memory: What it did before.
+            books: What it spent before, and may spend.
             submitter: Its part in sums; none for a committee member that is no party.
             member: Its seat on the committee, if it has one.
             agenda_of: Derives a run; simulations share one derivation among their nodes.
@@ -118,6 +134,7 @@ class Node:
         self._series = series
         self._signer = signer
         self._memory = memory
+        self._books = books
         self._submitter = submitter
         self._gate = (
             CommitteeGate(name=name, contract=contract, series=series, member=member, signer=signer)
@@ -135,8 +152,35 @@ class Node:
     def answer(self, ask: Ask) -> Reply | Refusal:
         """Answers the server; whatever goes wrong becomes a code without text."""
         try:
-            with self._memory.locked():
-                return self._handle(ask)
+            with self._memory.locked(), self._books.locked(), self._unhurried(ask):
+                answer = self._answer(ask)
+                if isinstance(answer, Refusal):
+                    self._books.refused(ask, answer.code)
+                return answer
+        except tuple(known for known, _ in _CODES) as refused:
+            # Memory or books cannot be used at all.
+            code = next(code for known, code in _CODES if isinstance(refused, known))
+            logger.warning("refused round %d (%s), %s: %s", ask.round, ask.phase, code, refused)
+        except Exception:
+            logger.exception("round %d (%s) failed", ask.round, ask.phase)
+            code = RefusalCode.INTERNAL
+        return self._refusal(ask, code)
+
+    @contextmanager
+    def _unhurried(self, ask: Ask) -> Iterator[None]:
+        """Takes as long for every answer that is computed from rows; whoever else asks waits meanwhile."""
+        pace = self._submitter.answer_seconds if self._submitter is not None else 0
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            if ask.phase is Phase.COLLECT and pace:
+                taken = time.monotonic() - began
+                time.sleep(math.ceil(taken / pace) * pace - taken)
+
+    def _answer(self, ask: Ask) -> Reply | Refusal:
+        try:
+            return self._handle(ask)
         except _ContractRefused as refused:
             code, reason = RefusalCode.CONTRACT, str(refused)
         except DataError as refused:
@@ -160,6 +204,7 @@ class Node:
         state = self._memory.load()
         if ask.head.key_id != state.head.key_id:
             raise TranscriptRefused("the server's transcript is of another key: use one ceremony's files")
+        self._books.require_current(state, ask.head)
         if ask.phase is Phase.HELLO:
             return self._hello(ask, state)
         state = self._followed(state, ask)
@@ -174,6 +219,8 @@ class Node:
         # A server that lost its own transcript learns where this one stands; nothing is refused here.
         if ask.head.round > state.head.round:
             state = self._followed(state, ask)
+        if self._submitter is not None:
+            self._books.require_affordable(self._price(ask))
         payload = state.head.to_bytes() if self._gate is not None else b""
         # A member signs the head that it sends, whatever the server's is.
         reply = self._reply(replace(ask, head=state.head), state, payload=payload)
@@ -187,7 +234,9 @@ class Node:
             return state
         followed = self._gate.follow(state, ask)
         if followed is not state:
-            self._memory.store(followed)
+            followed = self._stored(followed)
+            # What it abstained from may be over now; what the books know of it is compared again.
+            self._books.require_current(followed, ask.head)
         return followed
 
     def _turn(self, state: NodeState, ask: Ask) -> Turn:
@@ -217,12 +266,25 @@ class Node:
         if self._submitter is None:
             raise CohortRefused(f"{self._name} is no party of the contract and takes part in no sum")
         last = state.collected
+        key = state.head.key_id
         if last is not None and (ask.round, turn.envelope.digest) == (last.round, last.request):
+            self._books.sent(key, ask.round, submission_digest(last.submission))
             return state, last.submission
         self._require_new(state, ask)
+        # What the sum costs is on the disk before anything is computed for it.
+        day = self._books.charge(
+            Expense(
+                key=key,
+                round=ask.round,
+                name=turn.envelope.request.name,
+                request=turn.envelope.digest,
+                event=turn.envelope.request.event,
+                price=self._price(ask),
+            )
+        )
         values = noised_total(
             turn.query,
-            self._submitter.load_rows(),
+            self._submitter.load_rows(day),
             turn.envelope.request,
             row_cap=self.contract.rows.row_cap,
             randomness=self._submitter.randomness,
@@ -243,8 +305,24 @@ class Node:
             ended = (*ended, last.run)
         made_since = (*state.made_since, submission_digest(submission))[-KEPT:] if state.unproven else ()
         state = replace(state, collected=collected, ended=ended, made_since=made_since)
-        self._memory.store(state)
+        state = self._stored(state)
+        self._books.sent(key, ask.round, submission_digest(submission))
         return state, submission
+
+    def _stored(self, state: NodeState) -> NodeState:
+        """Remembers a state, and with it how far the books had come."""
+        state = replace(state, books=self._books.mark())
+        self._memory.store(state)
+        return state
+
+    def _price(self, ask: Ask) -> Price:
+        agenda = self._agenda_of(self.contract, ask.run)
+        return Price(
+            run=ask.run,
+            contract=self._contract_hash,
+            program=agenda.event,
+            epsilon=agenda.record.epsilon,
+        )
 
     def _require_new(self, state: NodeState, ask: Ask) -> None:
         """Refuses a round that is not after all others, and a sum that has been repeated too often."""
@@ -289,7 +367,9 @@ class Node:
         admitted, product = self._gate.admit(state, ask, turn)
         # Only after the cohort is on disk may anything leave; for the same cohort it may leave again.
         if admitted.released != state.released:
-            self._memory.store(admitted)
+            admitted = self._stored(admitted)
+        if admitted.released is not None:
+            self._books.opened(state.head.key_id, admitted.released)
         if ask.phase is Phase.PROVE:
             return admitted, self._member.prove(product, turn.envelope)
         return admitted, self._member.partial(product)
@@ -298,7 +378,7 @@ class Node:
         return Reply(
             party=self._name,
             role=self._role,
-            version=version("fedscore"),
+            version=SOFTWARE,
             committee_member=self.committee_member,
             phase=ask.phase,
             run=ask.run,
@@ -311,7 +391,13 @@ class Node:
         )
 
     def _refusal(self, ask: Ask, code: RefusalCode) -> Refusal:
-        return Refusal(party=self._name, phase=ask.phase, round=ask.round, code=code)
+        return Refusal(
+            party=self._name,
+            version=SOFTWARE,
+            phase=ask.phase,
+            round=ask.round,
+            code=code,
+        )
 
 
 def _repeats(last: Collected | None, ask: Ask) -> int:

@@ -13,9 +13,11 @@ with one type per kind of column, so that what counts events needs no second loo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,7 +27,19 @@ import pyarrow.parquet as pq
 
 from fedscore.errors import DataError
 
-__all__ = ["Column", "Kind", "TableSchema", "Tables", "check_tables", "read_tables"]
+__all__ = [
+    "Column",
+    "Kind",
+    "Owner",
+    "TableSchema",
+    "Tables",
+    "check_tables",
+    "parse_csv",
+    "read_tables",
+    "readable",
+    "require_single",
+    "table_file",
+]
 
 Tables = Mapping[str, pa.Table]
 
@@ -81,6 +95,21 @@ class TableSchema:
     columns: tuple[Column, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The table whose rows say whose data it is, and carry consent.
+
+    Attributes:
+        table: Its name.
+        key: The column by which other tables refer to its rows.
+        identifiers: By each identifier of the rows that are made of it: the column that it comes from.
+    """
+
+    table: str
+    key: str
+    identifiers: Mapping[str, str]
+
+
 def check_tables(tables: Tables, schemas: tuple[TableSchema, ...]) -> dict[str, pa.Table]:
     """Returns the tables with exactly the columns of `schemas`, each of its kind's one type.
 
@@ -101,32 +130,78 @@ def read_tables(folder: Path, schemas: tuple[TableSchema, ...]) -> dict[str, pa.
 
 
 def _read_table(folder: Path, schema: TableSchema) -> pa.Table:
-    parquet, text = folder / f"{schema.name}.parquet", folder / f"{schema.name}.csv"
+    file = table_file(folder, schema)
+    if file.suffix == ".csv":
+        return parse_csv(file, schema)
     names = [column.name for column in schema.columns]
+    with readable(schema):
+        held = set(pq.read_schema(file).names)
+        return pq.read_table(file, columns=[name for name in names if name in held])
+
+
+def table_file(folder: Path, schema: TableSchema) -> Path:
+    """The file of a table: Parquet, or else CSV.
+
+    Raises:
+        DataError: There is neither.
+    """
+    parquet, text = folder / f"{schema.name}.parquet", folder / f"{schema.name}.csv"
+    for file in (parquet, text):
+        if file.is_file():
+            return file
+    raise DataError(f"table {schema.name!r} is missing: put {parquet.name} or {text.name} into {folder}")
+
+
+def parse_csv(text: Path | BytesIO, schema: TableSchema) -> pa.Table:
+    """A table from CSV, with the types that its values suggest.
+
+    Raises:
+        DataError: It cannot be parsed.
+    """
+    # Without this a key such as 007 would be read as the number 7.
+    keys = {c.name: pa.string() for c in schema.columns if c.kind in {Kind.KEY, Kind.CODE}}
+    options = pa_csv.ConvertOptions(column_types=keys, strings_can_be_null=True)
+    with readable(schema):
+        return pa_csv.read_csv(text, convert_options=options)
+
+
+@contextmanager
+def readable(schema: TableSchema) -> Iterator[None]:
+    """Puts what Arrow says of a damaged file, which may quote it, into words of our own.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
     try:
-        if parquet.is_file():
-            held = set(pq.read_schema(parquet).names)
-            return pq.read_table(parquet, columns=[name for name in names if name in held])
-        if text.is_file():
-            # Without this a key such as 007 would be read as the number 7.
-            keys = {c.name: pa.string() for c in schema.columns if c.kind in {Kind.KEY, Kind.CODE}}
-            options = pa_csv.ConvertOptions(column_types=keys, strings_can_be_null=True)
-            return pa_csv.read_csv(text, convert_options=options)
+        yield
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(
             f"table {schema.name!r} cannot be read ({type(error).__name__}): export it again as Parquet or "
             "as CSV in UTF-8 with one header line"
         ) from None
-    raise DataError(f"table {schema.name!r} is missing: put {parquet.name} or {text.name} into {folder}")
+
+
+def require_single(held: Sequence[str], wanted: Iterable[str], schema: TableSchema) -> None:
+    """Refuses a table that has a column more than once.
+
+    Args:
+        held: Its columns.
+        wanted: Those that are to be read.
+        schema: What it should be.
+
+    Raises:
+        DataError: One of them is there twice.
+    """
+    repeated = sorted(name for name in set(wanted) if held.count(name) > 1)
+    if repeated:
+        raise DataError(f"table {schema.name!r} has more than one column {repeated[0]!r}: keep one")
 
 
 def _checked_table(tables: Tables, schema: TableSchema) -> pa.Table:
     if schema.name not in tables:
         raise DataError(f"table {schema.name!r} is missing: each row of it is {schema.row}")
     table = tables[schema.name]
-    repeated = sorted({column.name for column in schema.columns if table.column_names.count(column.name) > 1})
-    if repeated:
-        raise DataError(f"table {schema.name!r} has more than one column {repeated[0]!r}: keep one")
+    require_single(table.column_names, (column.name for column in schema.columns), schema)
     missing = [c for c in schema.columns if c.name not in table.column_names]
     if missing:
         listed = "; ".join(f"{column.name} ({column.kind}): {column.meaning}" for column in missing)

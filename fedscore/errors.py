@@ -9,7 +9,8 @@ A message says what was refused, the limit, and the next step; never a row, a pl
     ├── PrivacyError
     │   ├── AccountingError     an event cannot be priced, or a bound does not hold
     │   ├── NoiseError          no honest share of noise would be left
-    │   └── BudgetExhausted     a program costs more than may be spent
+    │   ├── BudgetExhausted     a program costs more than may be spent
+    │   └── LedgerMismatch      a ledger does not agree with what it should have recorded
     ├── EncryptionError
     │   ├── KeyRefused          a key is too small, malformed, or of another series
     │   ├── LayoutError         values do not fit into slots, or slots below the modulus
@@ -21,13 +22,20 @@ A message says what was refused, the limit, and the next step; never a row, a pl
     │   ├── RoundRefused        a round was answered before, or is older than one that was
     │   ├── CohortRefused       submissions of an inadmissible set of parties
     │   ├── TranscriptRefused   a history other than the one that is known here
-    │   └── RunFailed           a run cannot go on
+    │   ├── RoundAbandoned      too few have helped with a round
+    │   └── RunFailed           a run cannot go on now
+    │       ├── RunOver         a run can never go on
+    │       └── RunStopped      the operator ended a run
+    ├── PolicyRefused           the owner of a node does not allow it
+    ├── EvidenceDamaged         a record of evidence is not what its signer wrote
     ├── CardError               a card file is malformed or of another schema
     ├── NodeConfigError         a node's or server's own files are missing or wrong
     └── MissingExtra            a package of an optional extra is not installed
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 __all__ = [
     "AccountingError",
@@ -38,18 +46,24 @@ __all__ = [
     "ContractError",
     "DataError",
     "EncryptionError",
+    "EvidenceDamaged",
     "FedscoreError",
     "KeyRefused",
     "LayoutError",
+    "LedgerMismatch",
     "MissingExtra",
     "NodeConfigError",
     "NoiseError",
     "OpeningError",
+    "PolicyRefused",
     "PrivacyError",
     "ProofRefused",
     "ProtocolError",
+    "RoundAbandoned",
     "RoundRefused",
     "RunFailed",
+    "RunOver",
+    "RunStopped",
     "ScenarioError",
     "SignatureRefused",
     "TranscriptRefused",
@@ -86,6 +100,10 @@ class NoiseError(PrivacyError):
 
 class BudgetExhausted(PrivacyError):
     """A program costs more than may be spent."""
+
+
+class LedgerMismatch(PrivacyError):
+    """A ledger does not agree with its evidence, or with what others have seen."""
 
 
 class EncryptionError(FedscoreError):
@@ -132,8 +150,36 @@ class TranscriptRefused(ProtocolError):
     """A history other than the one that is known here, or one that nobody trusted vouches for."""
 
 
+class RoundAbandoned(ProtocolError):
+    """Too few have helped with a round; its sum may have been opened in secret, so it stays paid.
+
+    Attributes:
+        problems: What went wrong with whom, a sentence each.
+    """
+
+    def __init__(self, reason: str, problems: Iterable[str] = ()) -> None:
+        super().__init__(reason)
+        self.problems = tuple(problems)
+
+
 class RunFailed(ProtocolError):
-    """A run cannot go on."""
+    """A run cannot go on now."""
+
+
+class RunOver(RunFailed):
+    """A run can never go on."""
+
+
+class RunStopped(RunFailed):
+    """The operator ended a run."""
+
+
+class PolicyRefused(FedscoreError):
+    """The owner of a node does not allow it."""
+
+
+class EvidenceDamaged(FedscoreError):
+    """A record of evidence is not what its signer wrote, or not all of it."""
 
 
 class CardError(FedscoreError):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["sync_folder", "write_new", "write_whole"]
+__all__ = ["exclusive", "sync_folder", "write_new", "write_whole"]
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -60,5 +63,22 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def exclusive(lock: Path) -> Iterator[None]:
+    """Keep every other process out that asks for the same lock, until the block ends.
+
+    A process that dies lets go.
+
+    Args:
+        lock: An empty file that stands for what is locked; made if it is missing, in a folder that exists.
+    """
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)

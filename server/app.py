@@ -1,35 +1,40 @@
 """The Flower server app: one run of the contract's program over the connected nodes.
 
 It finds its files through the run's configuration: `flwr run … --run-config 'config="/path/of/server.toml"'`.
+Flower never resumes a run; a later one with `resume=true` goes on where the checkpoint says.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from fedscore.contract import load_contract
-from fedscore.errors import FedscoreError, NodeConfigError
+from fedscore.errors import FedscoreError, LayoutError, NodeConfigError, RunOver, RunStopped
 from fedscore.sums.ceremonies import ceremony_of
 from fedscore.sums.paillier import PaillierCombiner
 from fedscore.sums.series import KeySeries
+from privacy.identities import Identity
+from server.checkpoint import FileCheckpoints, checkpointed_run
 from server.chronicle import FileChronicle
 from server.config import ServerConfig, load_server_config
 from server.coordinator import Coordinator, RunResult
 from server.grid_transport import GridTransport
-from server.record import RunRecord, RunStatus, write_card, write_record
+from server.operations import admitted
+from server.progress import Progress
+from server.record import RunStatus, write_card
 from server.transport import Transport
+from server.workplace import Workplace
 
 __all__ = ["app", "run_once"]
 
-logger = logging.getLogger(__name__)
-
 _JOIN_POLL_SECONDS = 0.2
+
+logger = logging.getLogger(__name__)
 
 app = ServerApp()
 """The app of a deployment; the bundle without code points here."""
@@ -37,7 +42,7 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run once, with the configuration that the run names.
+    """Run once, or go on with what was interrupted, with the configuration that the run names.
 
     Raises:
         FedscoreError: The run cannot be made, or failed; `run.json` says why.
@@ -48,44 +53,82 @@ def main(grid: Grid, context: Context) -> None:
             "the server's configuration is not known: start the run with "
             """--run-config 'config="/path/of/server.toml"'"""
         )
-    run_once(grid, load_server_config(path))
+    resume = context.run_config.get("resume", False) in (True, "yes")
+    try:
+        run_once(grid, load_server_config(path), resume=resume)
+    except RunStopped as stopped:
+        # The operator's own wish is no failure for Flower to report.
+        logger.warning("%s", stopped)
 
 
-def run_once(grid: Grid, config: ServerConfig) -> RunResult:
+def run_once(grid: Grid, config: ServerConfig, *, resume: bool = False) -> RunResult:
     """Train one card and write it.
 
     Args:
         grid: Reaches the nodes.
         config: Where things are; `card.json` and `run.json` go into its state folder.
+        resume: Whether the interrupted run of the state folder goes on; else a new one begins.
 
     Raises:
-        FedscoreError: The run cannot be made, or failed; `run.json` says why.
+        NodeConfigError: Another run is at work in the folder, or was interrupted; or there is none to resume.
+            Nothing was touched.
+        FedscoreError: The run cannot be made, or failed; `run.json` says why, and whether it can be resumed.
     """
-    config.state.mkdir(parents=True, exist_ok=True)
-    progress = _Progress(config.state)
-    try:
-        contract = load_contract(config.contract)
-        record = ceremony_of(contract, config.ceremony)
-        series = KeySeries.of(record)
-        transport = GridTransport(grid, timeout_seconds=config.answer_seconds)
-        coordinator = Coordinator(
-            contract=contract,
-            series=series,
-            combiner=PaillierCombiner(committee=record.committee, signing_keys=contract.signing_keys),
-            transport=transport,
-            chronicle=FileChronicle(config.state, series),
-            observer=progress,
-        )
-        progress.note(run=coordinator.run_id, contract_hash=contract.hash())
-        everybody = {*contract.parties_by_name, *series.member_names.values()}
-        _await_nodes(transport, expected=len(everybody), seconds=config.join_seconds)
-        result = coordinator.run()
-    except FedscoreError as failure:
-        progress.note(status=RunStatus.FAILED, reason=str(failure))
-        raise
-    except BaseException:
-        progress.note(status=RunStatus.FAILED, reason="an internal error: the server's log has its text")
-        raise
+    place = Workplace(config.state)
+    with place.taken():
+        progress = Progress(config.state, admitted(config.state, resume=resume))
+        # A sign that nobody saw was meant for the process before.
+        place.clear_sign()
+        if resume:
+            progress.note(status=RunStatus.RUNNING, reason="")
+        try:
+            return _trained(grid, config, place, progress, resume=resume)
+        except BaseException as failure:
+            # Once there is a card, whatever fails while clearing up is left to the next run.
+            if progress.record.status is RunStatus.FINISHED:
+                raise
+            progress.note(status=_status(failure, config, progress), reason=_reason(failure))
+            raise
+
+
+def _trained(
+    grid: Grid, config: ServerConfig, place: Workplace, progress: Progress, *, resume: bool
+) -> RunResult:
+    contract = load_contract(config.contract)
+    ceremony = ceremony_of(contract, config.ceremony)
+    series = KeySeries.of(ceremony)
+    chronicle, checkpoints = FileChronicle(config.state, series), FileCheckpoints(config.state, series)
+    checkpoint = None
+    if resume:
+        checkpoint = checkpoints.load()
+    else:
+        _clear_up(checkpoints, chronicle)
+        progress.note(status=RunStatus.RUNNING)
+    transport = GridTransport(
+        grid,
+        signer=_operator(config),
+        timeout_seconds=config.answer_seconds,
+        stopping=place.must_stop,
+    )
+    coordinator = Coordinator(
+        contract=contract,
+        series=series,
+        combiner=PaillierCombiner(committee=ceremony.committee, signing_keys=contract.signing_keys),
+        transport=transport,
+        chronicle=chronicle,
+        checkpoints=checkpoints,
+        observer=progress,
+        resume=checkpoint,
+        stopping=place.must_stop,
+    )
+    progress.note(
+        run=coordinator.run_id,
+        contract_hash=contract.hash(),
+        rounds_opened=len(checkpoint.openings) if checkpoint is not None else 0,
+    )
+    everybody = {*contract.parties_by_name, *series.member_names.values()}
+    _await_nodes(transport, expected=len(everybody), seconds=config.join_seconds, stopping=place.must_stop)
+    result = coordinator.run()
     write_card(result.card, config.state)
     progress.note(
         status=RunStatus.FINISHED,
@@ -94,37 +137,57 @@ def run_once(grid: Grid, config: ServerConfig) -> RunResult:
         rounds_abandoned=result.abandoned,
         liars=result.liars,
     )
+    checkpoints.clear()
     return result
 
 
-def _await_nodes(transport: Transport, *, expected: int, seconds: float) -> None:
+def _clear_up(checkpoints: FileCheckpoints, chronicle: FileChronicle) -> None:
+    """Removes what a run that has ended left behind; the transcript keeps what its checkpoint knows of it."""
+    try:
+        left = checkpoints.load()
+    except NodeConfigError:
+        # Nobody needs it any more.
+        left = None
+    if left is not None:
+        chronicle.store(chronicle.load().joined(left.standing))
+    checkpoints.clear()
+
+
+def _status(failure: BaseException, config: ServerConfig, progress: Progress) -> RunStatus:
+    """What becomes of a run that did not come to its end."""
+    if isinstance(failure, RunStopped):
+        return RunStatus.STOPPED
+    has_asked = progress.record.status is RunStatus.RUNNING and checkpointed_run(config.state) is not None
+    if has_asked and not isinstance(failure, RunOver | LayoutError):
+        return RunStatus.INTERRUPTED
+    return RunStatus.FAILED
+
+
+def _reason(failure: BaseException) -> str:
+    if isinstance(failure, FedscoreError):
+        return str(failure)
+    if not isinstance(failure, Exception):
+        return "its process was told to end"
+    return "an internal error: the server's log has its text"
+
+
+def _operator(config: ServerConfig) -> Identity:
+    try:
+        text = config.identity.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise NodeConfigError(
+            f"{config.identity.name} cannot be read ({type(error).__name__}): check its path and rights"
+        ) from None
+    return Identity.from_json(text)
+
+
+def _await_nodes(
+    transport: Transport, *, expected: int, seconds: float, stopping: Callable[[], bool]
+) -> None:
     """Wait until as many nodes are connected as there are parties and other members, or no longer.
 
-    Too few are no error here: the coordinator knows how many may be absent.
+    Too few are no error here: the coordinator knows how many may be absent. It also sees the stop sign.
     """
     deadline = time.monotonic() + seconds
-    while len(transport.addresses()) < expected and time.monotonic() < deadline:
+    while len(transport.addresses()) < expected and time.monotonic() < deadline and not stopping():
         time.sleep(_JOIN_POLL_SECONDS)
-
-
-class _Progress:
-    """Keeps `run.json` up to date; an observer of the coordinator."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._record = RunRecord(run="", status=RunStatus.RUNNING, contract_hash="")
-        # A card of an earlier run must not pass for this one's.
-        (folder / "card.json").unlink(missing_ok=True)
-        self.note()
-
-    def note(self, **changes: object) -> None:
-        self._record = replace(self._record, **changes)  # type: ignore[arg-type]  # checked by the callers' names
-        write_record(self._record, self._folder)
-
-    def round_opened(self, name: str, number: int, rounds: int) -> None:
-        logger.info("%s: opened, sum %d of %d", name, number, rounds)
-        self.note(rounds_opened=number)
-
-    def noticed(self, what: str) -> None:
-        logger.warning("%s", what)
-        self.note(noticed=(*self._record.noticed, what))

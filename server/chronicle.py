@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from fedscore.errors import NodeConfigError, ProtocolError
 from fedscore.files import write_whole
@@ -20,7 +20,14 @@ from fedscore.messages import Head
 from fedscore.messages.transcript import read_head
 from fedscore.sums.series import KeySeries
 
-__all__ = ["Chronicle", "FileChronicle", "Standing", "VolatileChronicle"]
+__all__ = [
+    "Chronicle",
+    "FileChronicle",
+    "Standing",
+    "VolatileChronicle",
+    "standing_document",
+    "standing_from",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,13 @@ class Standing:
     def vouched(self, signatures: Mapping[int, bytes]) -> Self:
         """With more signatures under the same head."""
         return replace(self, signatures={**self.signatures, **signatures})
+
+    def joined(self, other: Self) -> Self:
+        """The newer of two, with what the other one knows besides."""
+        newer, older = (other, self) if other.head.round > self.head.round else (self, other)
+        if older.head == newer.head:
+            newer = newer.vouched(older.signatures)
+        return newer.after(older.round)
 
 
 class Chronicle(Protocol):
@@ -103,39 +117,50 @@ class FileChronicle:
                 f"{self._file.name} cannot be read ({type(error).__name__}): check its rights"
             ) from None
         try:
-            fields = json.loads(content)
-            head, number = read_head(fields["head"].encode()), fields["round"]
-            signatures = {
-                int(member): bytes.fromhex(signature) for member, signature in fields["signatures"].items()
-            }
-            if (
-                head.key_id != self._series.genesis.key_id
-                or type(number) is not int
-                or number < head.round
-                or self._series.vouchers(head, signatures) != signatures
-            ):
-                raise ValueError  # noqa: TRY301 - one message for every kind of damage
-            standing = Standing(
-                round=number,
-                head=head,
-                opening=base64.b64decode(fields["opening"], validate=True),
-                signatures=signatures,
-            )
+            return standing_from(json.loads(content), self._series)
         except (ProtocolError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise NodeConfigError(
                 f"{self._file.name} is damaged, or of another key: move it away; the members' nodes know "
                 "where the transcript stands"
             ) from None
-        return standing
 
     def store(self, standing: Standing) -> None:
         """See `Chronicle.store`."""
-        body = {
-            "round": standing.round,
-            "head": standing.head.to_bytes().decode(),
-            "opening": base64.b64encode(standing.opening).decode(),
-            "signatures": {
-                str(member): signature.hex() for member, signature in sorted(standing.signatures.items())
-            },
-        }
-        write_whole(self._file, json.dumps(body, indent=2) + "\n")
+        write_whole(self._file, json.dumps(standing_document(standing), indent=2) + "\n")
+
+
+def standing_document(standing: Standing) -> dict[str, Any]:
+    """What is written of a standing, as JSON has it."""
+    return {
+        "round": standing.round,
+        "head": standing.head.to_bytes().decode(),
+        "opening": base64.b64encode(standing.opening).decode(),
+        "signatures": {
+            str(member): signature.hex() for member, signature in sorted(standing.signatures.items())
+        },
+    }
+
+
+def standing_from(fields: Mapping[str, Any], series: KeySeries) -> Standing:
+    """Reads what `standing_document` made.
+
+    Raises:
+        ProtocolError: The head is malformed.
+        ValueError: It is of another key, or does not fit together; or, like a KeyError, TypeError or
+            AttributeError, it is no such document.
+    """
+    head, number = read_head(fields["head"].encode()), fields["round"]
+    signatures = {int(member): bytes.fromhex(signature) for member, signature in fields["signatures"].items()}
+    if (
+        head.key_id != series.genesis.key_id
+        or type(number) is not int
+        or number < head.round
+        or series.vouchers(head, signatures) != signatures
+    ):
+        raise ValueError
+    return Standing(
+        round=number,
+        head=head,
+        opening=base64.b64decode(fields["opening"], validate=True),
+        signatures=signatures,
+    )

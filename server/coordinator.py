@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fedscore.card import Card
 from fedscore.contract import Contract
-from fedscore.errors import OpeningError, RunFailed
+from fedscore.errors import NodeConfigError, RoundAbandoned, RunFailed, RunOver
 from fedscore.learners.agenda import Agenda, Turn
 from fedscore.messages import Ask, Phase, Reply
 from fedscore.messages.transcript import submission_digests
 from fedscore.sums import Combiner, OpenedSum
 from fedscore.sums.series import KeySeries
-from server.answers import Answer, fits, listed, said
+from server.answers import fits, listed, said
+from server.checkpoint import Checkpoint, Checkpoints, NoCheckpoints, Stage
 from server.chronicle import Chronicle
+from server.committee import Committee
+from server.correspondence import Correspondence
 from server.greeting import Acquaintance, acquaint
-from server.transport import Silence, Transport
+from server.transport import Transport
 
 __all__ = ["Coordinator", "Observer", "RunResult"]
-
-_Who = TypeVar("_Who", str, int)
 
 
 class Observer(Protocol):
@@ -61,29 +62,14 @@ class RunResult:
     liars: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Tally:
-    values: int = 0
-    sent: int = 0
-    abandoned: int = 0
-
-
-class _Abandoned(Exception):  # noqa: N818 - leads to a new round, never leaves this module
-    """The round cannot be opened; it may have been in secret, so it stays paid."""
-
-    def __init__(self, reason: str, problems: Iterable[str]) -> None:
-        super().__init__(reason)
-        self.problems = tuple(problems)
-
-
 class Coordinator:
-    """Runs one program over a transport.
+    """Runs one program over a transport, from its beginning or from a checkpoint.
 
     It is trusted to be available. It sees sealed vectors and opened sums, derives every request from the
     contract like everybody else, and holds no key.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a run, and what carries and keeps it
         self,
         *,
         contract: Contract,
@@ -91,8 +77,11 @@ class Coordinator:
         combiner: Combiner,
         transport: Transport,
         chronicle: Chronicle,
+        checkpoints: Checkpoints | None = None,
         observer: Observer | None = None,
         run: str | None = None,
+        resume: Checkpoint | None = None,
+        stopping: Callable[[], bool] = lambda: False,
         agenda_of: Callable[[Contract, str], Agenda] = lambda contract, run: Agenda(contract, run=run),
     ) -> None:
         """Prices the program before anything is asked for.
@@ -103,135 +92,217 @@ class Coordinator:
             combiner: Joins partial openings.
             transport: Reaches the nodes.
             chronicle: Keeps the key's transcript.
+            checkpoints: Keep where the run stands; left out, the run ends with its process.
             observer: Is told about progress.
             run: 32 hexadecimal digits; a fresh one if left out.
+            resume: Where to go on; the run is the checkpoint's.
+            stopping: Whether the operator wants the run to end; is asked between phases.
             agenda_of: Derives a run; simulations share one derivation among all parties.
+
+        Raises:
+            NodeConfigError: The run to be resumed follows another contract.
         """
         self._contract = contract
         self._contract_hash = contract.hash()
         self._series = series
         self._combiner = combiner
-        self._transport = transport
         self._chronicle = chronicle
+        self._checkpoints: Checkpoints = checkpoints if checkpoints is not None else NoCheckpoints()
         self._observer = observer
-        self.run_id = run if run is not None else secrets.token_hex(16)
+        self._resumed = resume is not None
+        standing = chronicle.load()
+        if resume is not None:
+            self._require_contract(resume)
+            standing = standing.joined(resume.standing)
+        self._at = resume or Checkpoint(
+            run=run if run is not None else secrets.token_hex(16),
+            contract_hash=self._contract_hash,
+            standing=standing,
+            round=standing.round,
+            stage=Stage.OPENED,
+            parties=frozenset(contract.parties_by_name),
+        )
+        self.run_id = self._at.run
         self._agenda = agenda_of(contract, self.run_id)
-        self._standing = chronicle.load()
-        self._parties: dict[str, int] = {}
-        self._members: dict[int, int] = {}
-        self._quiet: dict[int, int] = {}
-        self._tally = _Tally()
-        self._liars: list[str] = []
+        self._correspondence = Correspondence(
+            transport=transport, series=series, standing=standing, stopping=stopping
+        )
+        self._committee = Committee(
+            series=series,
+            combiner=combiner,
+            correspondence=self._correspondence,
+            notice=self._notice,
+            liars=self._at.liars,
+        )
+        self._addresses: dict[str, int] = {}
 
     def run(self) -> RunResult:
-        """Runs all rounds.
+        """Runs all rounds that are left.
 
         Raises:
-            RunFailed: Too few parties or committee members answered; names them and their codes.
-            LayoutError: An opened sum is no sum of vectors within their bounds.
+            RunFailed: Too few parties or committee members answered; names them and their codes. Once a
+                round has been asked for, the run can be resumed.
+            RunOver: The run can never go on.
+            RunStopped: The operator ended it.
+            LayoutError: An opened sum is no sum of vectors within their bounds; the run can never go on.
         """
-        self._meet()
-        openings: list[npt.NDArray[np.int64]] = []
-        while len(openings) < self._agenda.rounds:
-            turn = self._begin_round(openings)
+        if self._resumed:
+            # After a crash the chronicle may be behind the checkpoint.
+            self._chronicle.store(self._correspondence.standing)
+        if len(self._at.openings) < self._agenda.rounds:
+            self._meet()
+        while len(self._at.openings) < self._agenda.rounds:
+            if self._at.stage is Stage.OPENED:
+                self._begin_round()
+            turn = self._agenda.turn(
+                self._at.openings, round_number=self._at.round, head=self._at.standing.head.hash
+            )
             try:
-                submissions = self._collect(turn, openings)
-                opened = self._open(turn, openings, submissions)
-            except _Abandoned as abandoned:
+                if self._at.stage is Stage.COLLECT:
+                    self._collect(turn)
+                opened = self._committee.opened(self._opening_ask(turn), turn)
+            except RoundAbandoned as abandoned:
                 self._ask_again(abandoned)
                 continue
-            self._close_round(turn, openings, submissions, opened)
-            openings.append(opened.values)
-            if self._observer is not None:
-                name = turn.envelope.request.name
-                self._observer.round_opened(name, len(openings), self._agenda.rounds)
+            self._close_round(turn, opened)
+        at = self._at
         return RunResult(
-            card=self._agenda.finish(openings),
-            openings=tuple(openings),
-            values_per_party=self._tally.values,
-            bytes_per_party=self._tally.sent,
-            abandoned=self._tally.abandoned,
-            liars=tuple(self._liars),
+            card=self._agenda.finish(at.openings),
+            openings=at.openings,
+            values_per_party=at.values,
+            bytes_per_party=at.sent,
+            abandoned=at.abandoned,
+            liars=tuple(self._series.member_names[member] for member in at.liars),
         )
 
-    def _ask(
-        self, phase: Phase, turn: Turn | None = None, openings: Sequence[npt.NDArray[np.int64]] = ()
-    ) -> Ask:
+    def _require_contract(self, resume: Checkpoint) -> None:
+        if resume.contract_hash != self._contract_hash:
+            raise NodeConfigError(
+                f"run {resume.run} was begun under another contract than the server's configuration names: "
+                "put that contract back, or end the run with `fedscore server stop`"
+            )
+
+    def _ask(self, phase: Phase, turn: Turn | None = None) -> Ask:
+        standing = self._correspondence.standing
         return Ask(
             phase=phase,
             run=self.run_id,
             round=turn.envelope.round if turn is not None else 0,
             contract_hash=self._contract_hash,
-            head=self._standing.head,
-            opening=self._standing.opening,
-            head_signatures=self._standing.signatures,
+            head=standing.head,
+            opening=standing.opening,
+            head_signatures=standing.signatures,
             request_hash=turn.envelope.digest if turn is not None else "",
-            openings=tuple(openings),
+            openings=self._at.openings if turn is not None else (),
         )
+
+    def _opening_ask(self, turn: Turn) -> Ask:
+        return replace(self._ask(Phase.OPEN, turn), submissions=self._at.submissions)
+
+    def _reached(self) -> dict[str, int]:
+        """The addresses of those who are there and still belong to the run."""
+        return {party: at for party, at in self._addresses.items() if party in self._at.parties}
+
+    def _store(self, at: Checkpoint) -> None:
+        """Keeps where the run stands, before anything is done that builds on it."""
+        at = replace(at, standing=self._correspondence.standing)
+        self._checkpoints.store(at)
+        self._at = at
+        self._chronicle.store(at.standing)
 
     def _meet(self) -> None:
         """Finds out who is there, and where the transcript stands."""
         hello = self._ask(Phase.HELLO)
-        answers = self._transport.ask(dict.fromkeys(self._transport.addresses(), hello))
+        answers = self._correspondence.hello(hello)
         met: Acquaintance = acquaint(
-            answers, hello, contract=self._contract, series=self._series, standing=self._standing
+            answers,
+            hello,
+            contract=self._contract,
+            series=self._series,
+            standing=self._correspondence.standing,
         )
-        self._parties, self._members = dict(met.parties), dict(met.members)
-        self._standing = met.standing
-        self._chronicle.store(self._standing)
-        problems = list(met.problems)
-        problems += [
-            said(f"node {address}", answer)
-            for address, answer in answers.items()
-            if not isinstance(answer, Reply)
-        ]
-        needed = self._contract.smallest_cohort
-        if len(self._parties) < needed:
-            raise RunFailed(
-                f"hello: {len(self._parties)} parties answered, {needed} are needed; without an answer: "
-                f"{self._absent(self._parties)}; nothing was asked for yet{listed(problems)}"
+        self._addresses = dict(met.parties)
+        self._committee.welcome(met.members)
+        self._correspondence.standing = met.standing
+        self._chronicle.store(met.standing)
+        if self._resumed and met.standing.head != self._at.standing.head:
+            raise RunOver(
+                f"run {self.run_id} can never go on: the key's transcript has moved on to round "
+                f"{met.standing.head.round} without it; what it opened stays spent; begin a new run"
             )
-        if len(self._members) < self._combiner.threshold:
+        problems = [
+            *met.problems,
+            *(
+                said(f"node {address}", answer)
+                for address, answer in answers.items()
+                if not isinstance(answer, Reply)
+            ),
+        ]
+        if self._at.stage is not Stage.OPEN:
+            self._require_parties(problems)
+        if not self._committee.can_open:
             raise RunFailed(
-                f"hello: {len(self._members)} committee members are present, {self._combiner.threshold} are "
-                f"needed to open a sum; without an answer: {self._missing_members()}; nothing was asked for "
-                f"yet: start their nodes{listed(problems)}"
+                f"hello: {self._committee.size} committee members are present, {self._combiner.threshold} "
+                f"are needed to open a sum; without an answer: {self._committee.missing}; "
+                f"{self._so_far}: start their nodes{listed(problems)}"
             )
         for problem in problems:
             self._notice(problem)
 
-    def _begin_round(self, openings: Sequence[npt.NDArray[np.int64]]) -> Turn:
-        """Takes a number that no round under the key has had, and keeps it before anybody is asked."""
-        number = self._standing.round + 1
-        self._standing = self._standing.after(number)
-        self._chronicle.store(self._standing)
-        return self._agenda.turn(openings, round_number=number, head=self._standing.head.hash)
+    @property
+    def _so_far(self) -> str:
+        return "the run can be resumed" if self._resumed else "nothing was asked for yet"
 
-    def _ask_again(self, abandoned: _Abandoned) -> None:
-        self._tally.abandoned += 1
-        problems = listed(abandoned.problems)
-        spare_rounds = self._contract.privacy.spare_rounds
-        if self._tally.abandoned > spare_rounds:
+    def _require_parties(self, problems: Iterable[str] = ()) -> None:
+        present = self._reached()
+        needed = self._contract.smallest_cohort
+        if len(present) < needed:
             raise RunFailed(
-                f"{abandoned}; the contract pays for {spare_rounds} spare rounds: the run ends here, and "
-                f"what it opened stays spent; begin a new run when all are back{problems}"
+                f"hello: {len(present)} parties answered, {needed} are needed; without an answer: "
+                f"{self._absent(present)}; {self._so_far}{listed(problems)}"
+            )
+
+    def _begin_round(self) -> None:
+        """Takes a number that no round under the key has had, and keeps it before anybody is asked."""
+        # After a resume, a round may have been opened without those who are needed for the next one.
+        self._require_parties()
+        number = self._correspondence.standing.round + 1
+        self._correspondence.standing = self._correspondence.standing.after(number)
+        self._store(replace(self._at, round=number, stage=Stage.COLLECT))
+
+    def _ask_again(self, abandoned: RoundAbandoned) -> None:
+        """Gives a round up for a new one, or fails; then the checkpoint stays at this very round."""
+        problems = listed(abandoned.problems)
+        if self._committee.is_lost:
+            raise RunOver(
+                f"{abandoned}; too many committee members have lied to open a sum without them: the run ends "
+                f"here, and what it opened stays spent; begin a new run without those who lied{problems}"
+            )
+        spare_rounds = self._contract.privacy.spare_rounds
+        if self._at.abandoned >= spare_rounds:
+            raise RunFailed(
+                f"{abandoned}; the contract pays for {spare_rounds} spare rounds: the run is interrupted, "
+                f"and what it opened stays spent; resume it when all are back{problems}"
             )
         # Those who were silent are worth another try before the run fails.
-        self._members |= self._quiet
-        self._quiet = {}
-        if len(self._members) < self._combiner.threshold:
+        self._committee.recall_quiet()
+        if not self._committee.can_open:
             raise RunFailed(
-                f"{abandoned}; {len(self._members)} committee members are left, and "
-                f"{self._combiner.threshold} are needed to open a sum: the run ends here, and what it opened "
-                f"stays spent; begin a new run without those who lied{problems}"
+                f"{abandoned}; {self._committee.size} committee members are left, and "
+                f"{self._combiner.threshold} are needed to open a sum: the run is interrupted, and what it "
+                f"opened stays spent; resume it when the others are back{problems}"
             )
+        # The new number is kept together with the count, so that no crash comes between them.
+        self._at = replace(
+            self._at, stage=Stage.OPENED, submissions={}, abandoned=self._at.abandoned + 1, liars=self._liars
+        )
         self._notice(
             f"{abandoned}; the round is abandoned, stays paid, and is asked again as a new one{problems}"
         )
 
-    def _collect(self, turn: Turn, openings: Sequence[npt.NDArray[np.int64]]) -> dict[str, bytes]:
-        ask = self._ask(Phase.COLLECT, turn, openings)
-        answers = self._answers(ask, self._parties)
+    def _collect(self, turn: Turn) -> None:
+        ask = self._ask(Phase.COLLECT, turn)
+        answers = self._correspondence.answers(ask, self._reached())
         submissions = {
             party: answer.payload
             for party, answer in answers.items()
@@ -242,163 +313,53 @@ class Coordinator:
         for party, reason in refused.items():
             del submissions[party]
             problems.append(f"its submission is refused, {reason}")
+        name = turn.envelope.request.name
         if len(submissions) < self._contract.smallest_cohort:
-            raise _Abandoned(
-                f"{turn.envelope.request.name}: {len(submissions)} parties answered, "
-                f"{self._contract.smallest_cohort} are needed; without an answer: "
-                f"{self._absent(submissions)}",
-                problems,
-            )
-        for problem in problems:
-            self._notice(f"{turn.envelope.request.name}: {problem}")
-        self._tally.values += turn.envelope.request.dimension
-        self._tally.sent += max(len(sealed) for sealed in submissions.values())
-        return submissions
-
-    def _open(
-        self,
-        turn: Turn,
-        openings: Sequence[npt.NDArray[np.int64]],
-        submissions: Mapping[str, bytes],
-    ) -> OpenedSum:
-        ask = replace(self._ask(Phase.OPEN, turn, openings), submissions=dict(submissions))
-        # From here on the sum may be opened, if only in secret: whoever is not in it stays out of the run.
-        self._parties = {party: self._parties[party] for party in submissions}
-        partials = self._partials(ask, turn.envelope.request.name)
-        try:
-            return self._combiner.combine(submissions, partials, turn.envelope)
-        except OpeningError:
-            proven = self._proven(replace(ask, phase=Phase.PROVE), turn, partials)
-        return self._combiner.combine(submissions, proven, turn.envelope)
-
-    def _partials(self, ask: Ask, name: str) -> dict[int, bytes]:
-        """Asks the committee; who is silent is not waited for in the next rounds."""
-        partials, problems = self._from_members(ask, self._members)
-        if len(partials) < self._combiner.threshold:
-            # For the same cohort a member may answer twice: that costs time, where a new round costs privacy.
-            # By now it may have been started again, or enough others may vouch for the transcript.
-            late, problems = self._from_others(ask, partials)
-            partials |= late
-        self._require_enough(partials, "arrived", name, problems.values())
-        return partials
-
-    def _require_enough(
-        self, partials: Collection[int], what: str, name: str, problems: Iterable[str]
-    ) -> None:
-        """Gives up a round that too few members help to open; else only tells what went wrong."""
-        if len(partials) < self._combiner.threshold:
-            raise _Abandoned(
-                f"{name}: {len(partials)} of {self._combiner.threshold} needed partial openings {what}",
+            raise RoundAbandoned(
+                f"{name}: {len(submissions)} parties answered, {self._contract.smallest_cohort} are needed; "
+                f"without an answer: {self._absent(submissions)}",
                 problems,
             )
         for problem in problems:
             self._notice(f"{name}: {problem}")
-
-    def _from_others(self, ask: Ask, asked: Collection[int]) -> tuple[dict[int, bytes], dict[int, str]]:
-        """Asks all members but these, the quiet ones too, with the signatures that have come in meanwhile."""
-        others = {
-            member: address
-            for member, address in {**self._members, **self._quiet}.items()
-            if member not in asked
-        }
-        return self._from_members(replace(ask, head_signatures=self._standing.signatures), others)
-
-    def _from_members(self, ask: Ask, members: Mapping[int, int]) -> tuple[dict[int, bytes], dict[int, str]]:
-        """Returns what members sent, and what is to be said of the others; the silent become the quiet."""
-        asked = dict(members)
-        sent: dict[int, bytes] = {}
-        problems: dict[int, str] = {}
-        for member, answer in self._answers(ask, asked).items():
-            self._place(member, asked[member], quiet=isinstance(answer, Silence))
-            if fits(answer, ask) and answer.committee_member == member:
-                sent[member] = answer.payload
-            else:
-                problems[member] = said(f"committee member {self._series.member_names[member]}", answer)
-        return sent, problems
-
-    def _place(self, member: int, address: int, *, quiet: bool) -> None:
-        self._members.pop(member, None)
-        self._quiet.pop(member, None)
-        (self._quiet if quiet else self._members)[member] = address
-
-    def _proven(self, ask: Ask, turn: Turn, partials: Mapping[int, bytes]) -> dict[int, bytes]:
-        """Finds out which partial openings were wrong: their members are named and leave the run.
-
-        Who sends no proof is not shown to have lied, and is left alone for a while like the silent.
-        """
-        name = turn.envelope.request.name
-        asked = {member: self._members[member] for member in partials}
-        proofs, problems = self._from_members(ask, asked)
-        for member in asked.keys() - proofs.keys():
-            problems[member] += ", and its partial opening is left out"
-            self._place(member, asked[member], quiet=True)
-        shown = self._combiner.proven(ask.submissions, proofs, turn.envelope)
-        honest = {member: partial for member, partial in shown.items() if partial == partials[member]}
-        problems |= self._expelled(proofs.keys() - honest.keys())
-        if len(honest) < self._combiner.threshold:
-            # A proof carries the partial opening, so whoever has not been asked yet may still help.
-            late, more = self._from_others(ask, asked)
-            shown = self._combiner.proven(ask.submissions, late, turn.envelope)
-            problems |= more | self._expelled(late.keys() - shown.keys())
-            honest |= shown
-        self._require_enough(honest, "are proven", name, problems.values())
-        return honest
-
-    def _expelled(self, members: Iterable[int]) -> dict[int, str]:
-        """Leaves liars out of the run, and returns what is to be said of each."""
-        problems = {}
-        for member in sorted(members):
-            liar = self._series.member_names[member]
-            self._liars.append(liar)
-            del self._members[member]
-            problems[member] = (
-                f"committee member {liar} could not prove its partial opening, which is wrong: it is out of "
-                "this run"
+        # From here on the sum may be opened, if only in secret: whoever is not in it stays out of the run.
+        self._store(
+            replace(
+                self._at,
+                stage=Stage.OPEN,
+                parties=frozenset(submissions),
+                submissions=submissions,
+                values=self._at.values + turn.envelope.request.dimension,
+                sent=self._at.sent + max(len(sealed) for sealed in submissions.values()),
             )
-        return problems
+        )
 
-    def _close_round(
-        self,
-        turn: Turn,
-        openings: Sequence[npt.NDArray[np.int64]],
-        submissions: Mapping[str, bytes],
-        opened: OpenedSum,
-    ) -> None:
+    def _close_round(self, turn: Turn, opened: OpenedSum) -> None:
         """Adds the link to the transcript."""
-        head = self._standing.head.successor(
-            round_number=turn.envelope.round,
+        at = self._at
+        head = at.standing.head.successor(
+            round_number=at.round,
             run=self.run_id,
-            step=len(openings),
+            step=len(at.openings),
             request=turn.envelope.digest,
-            submissions=submission_digests(submissions),
+            submissions=submission_digests(at.submissions),
             values=opened.values,
             opening=opened.opening,
         )
-        self._standing = replace(self._standing, head=head, opening=opened.opening, signatures={})
-        self._chronicle.store(self._standing)
+        self._correspondence.standing = replace(
+            self._correspondence.standing, head=head, opening=opened.opening, signatures={}
+        )
+        openings = (*at.openings, opened.values)
+        self._store(replace(at, stage=Stage.OPENED, openings=openings, submissions={}, liars=self._liars))
+        if self._observer is not None:
+            self._observer.round_opened(turn.envelope.request.name, len(openings), self._agenda.rounds)
 
-    def _answers(self, ask: Ask, addresses: Mapping[_Who, int]) -> dict[_Who, Answer]:
-        """Asks each of them; signatures under the transcript's head are kept on the way."""
-        by_address = self._transport.ask(dict.fromkeys(addresses.values(), ask))
-        answers = {
-            who: by_address.get(address, Silence(reason="no answer")) for who, address in addresses.items()
-        }
-        for answer in answers.values():
-            if isinstance(answer, Reply) and answer.committee_member is not None:
-                # One by one: whoever gives itself another's number must not hide that member's signature.
-                signed = {answer.committee_member: answer.head_signature}
-                if not signed.keys() <= self._standing.signatures.keys():
-                    self._standing = self._standing.vouched(
-                        self._series.vouchers(self._standing.head, signed)
-                    )
-        return answers
+    @property
+    def _liars(self) -> tuple[int, ...]:
+        return tuple(self._committee.liars)
 
     def _absent(self, present: Collection[str]) -> str:
-        return ", ".join(sorted(self._contract.parties_by_name.keys() - set(present)))
-
-    def _missing_members(self) -> str:
-        names = self._series.member_names
-        return ", ".join(names[member] for member in sorted(names.keys() - self._members.keys()))
+        return ", ".join(sorted(self._at.parties - set(present)))
 
     def _notice(self, what: str) -> None:
         if self._observer is not None:

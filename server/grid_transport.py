@@ -7,14 +7,16 @@ pushed once and pulled until all answers are there, so that a round costs what t
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
 from fedscore.errors import ProtocolError
-from fedscore.messages.codec import MESSAGE_TYPES, decode_answer, encode_ask
-from fedscore.messages.protocol import Ask, Refusal, Reply
+from fedscore.messages.codec import MESSAGE_TYPES, decode_answer, encode_ask, software_of
+from fedscore.messages.protocol import ASK_DOMAIN, SOFTWARE, Ask, Refusal, Reply
+from fedscore.sums.series import Signer
 from server.transport import Silence
 
 __all__ = ["GridTransport"]
@@ -28,21 +30,33 @@ class GridTransport:
 
     Attributes:
         grid: Flower's interface to the nodes.
+        signer: Signs every ask as the operator.
         poll_seconds: Pause between two polls for answers; the first poll comes at once.
         timeout_seconds: Longest wait for the answers to one call of `ask`, and the lifetime of its messages.
+        stopping: Whether the operator wants the run to end: then nothing is waited for any more.
     """
 
-    def __init__(self, grid: Grid, *, poll_seconds: float = 0.2, timeout_seconds: float = 600.0) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        *,
+        signer: Signer,
+        poll_seconds: float = 0.2,
+        timeout_seconds: float = 600.0,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.grid = grid
+        self.signer = signer
         self.poll_seconds = poll_seconds
         self.timeout_seconds = timeout_seconds
+        self.stopping = stopping
 
     def addresses(self) -> tuple[int, ...]:
         """Return Flower's identifiers of the nodes that are connected now, in ascending order."""
         return tuple(sorted(self.grid.get_node_ids()))
 
     def ask(self, asks: Mapping[int, Ask]) -> Mapping[int, Reply | Refusal | Silence]:
-        """Put every ask to its node, and wait for all answers or the time limit.
+        """Put every ask to its node, and wait for all answers, the time limit, or the operator's stop.
 
         Raises:
             ProtocolError: An ask breaks a rule of `Ask`; nothing was sent.
@@ -55,7 +69,7 @@ class GridTransport:
                 address = waiting.pop(message.metadata.reply_to_message_id, None)
                 if address is not None:
                     answers[address] = _answer(message)
-            if not waiting or time.monotonic() >= deadline:
+            if not waiting or time.monotonic() >= deadline or self.stopping():
                 break
             time.sleep(self.poll_seconds)
         for address in asks:
@@ -70,9 +84,10 @@ class GridTransport:
 
     def _push(self, asks: Mapping[int, Ask]) -> dict[str, int]:
         """Hand all asks to Flower and return the address by message identifier, for those that it took."""
+        signed = {id(ask): self._signed(ask) for ask in asks.values()}
         messages = [
             Message(
-                encode_ask(ask),
+                encode_ask(signed[id(ask)]),
                 address,
                 MESSAGE_TYPES[ask.phase],
                 ttl=self.timeout_seconds,
@@ -90,6 +105,10 @@ class GridTransport:
             identifier: address for identifier, address in zip(identifiers, asks, strict=True) if identifier
         }
 
+    def _signed(self, ask: Ask) -> Ask:
+        ask = replace(ask, version=SOFTWARE)
+        return replace(ask, signature=self.signer.sign(ASK_DOMAIN, ask.statement()))
+
 
 def _answer(message: Message) -> Reply | Refusal | Silence:
     if message.has_error():
@@ -98,4 +117,6 @@ def _answer(message: Message) -> Reply | Refusal | Silence:
     try:
         return decode_answer(message.content)
     except ProtocolError:
-        return Silence(reason="the answer is no message of this version of the protocol")
+        theirs = software_of(message.content)
+        versions = f" (the node runs fedscore {theirs}, this server {SOFTWARE})" if theirs else ""
+        return Silence(reason=f"the answer is no message of this version of the protocol{versions}")

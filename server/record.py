@@ -10,15 +10,31 @@ from pathlib import Path
 from fedscore.card import Card
 from fedscore.files import write_whole
 
-__all__ = ["RunRecord", "RunStatus", "write_card", "write_record"]
+__all__ = ["RunRecord", "RunStatus", "read_record", "write_card", "write_record"]
 
 
 class RunStatus(StrEnum):
     """How far a run has come."""
 
     RUNNING = "running"
+    """A process is at work on it; or was, and died without a word."""
+
     FINISHED = "finished"
+    """There is a card."""
+
     FAILED = "failed"
+    """Nothing was asked for yet, or the run can never go on."""
+
+    INTERRUPTED = "interrupted"
+    """Something was asked for, and the run can be resumed."""
+
+    STOPPED = "stopped"
+    """The operator ended it for good."""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether a run with this status never goes on."""
+        return self in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.STOPPED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +46,8 @@ class RunRecord:
         status: How far it has come.
         contract_hash: The contract that it follows; empty if that could not be read.
         rounds_opened: Sums opened so far; they stay spent whatever becomes of the run.
-        reason: Why it failed; empty otherwise.
+        rounds: Sums that the run has in all; 0 before the first was opened.
+        reason: Why it failed or was interrupted; empty otherwise.
         values_per_party: Numbers that one party sent, sealed.
         bytes_per_party: Bytes of them.
         rounds_abandoned: Rounds that could not be opened; they stay spent too.
@@ -42,12 +59,32 @@ class RunRecord:
     status: RunStatus
     contract_hash: str
     rounds_opened: int = 0
+    rounds: int = 0
     reason: str = ""
     values_per_party: int = 0
     bytes_per_party: int = 0
     rounds_abandoned: int = 0
     liars: tuple[str, ...] = ()
     noticed: tuple[str, ...] = ()
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """Returns what `run.json` says; none if there is no such file, or it cannot be read.
+
+    It is for people to read, and written anew with the next run: what a run stands on is its checkpoint.
+    """
+    try:
+        fields = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return RunRecord(
+            **{
+                **fields,
+                "status": RunStatus(fields["status"]),
+                "liars": tuple(fields["liars"]),
+                "noticed": tuple(fields["noticed"]),
+            }
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def write_record(record: RunRecord, folder: Path) -> None:

@@ -12,8 +12,10 @@ import numpy.typing as npt
 from flwr.app import Context
 
 from clients.app import build_app
+from clients.books import NoBooks
 from clients.memory import MemoryOnly
 from clients.node import Node, Submitter
+from clients.porter import Porter
 from fedscore.card import Card
 from fedscore.contract import Contract, NoiseMode
 from fedscore.data import Rows
@@ -123,8 +125,9 @@ def train_federation(
             series=scheme.series,
             signer=identity_of(name),
             memory=MemoryOnly(scheme.series),
+            books=NoBooks(),
             submitter=Submitter(
-                load_rows=lambda name=name: rows[name],  # type: ignore[misc]  # binds this turn's name
+                load_rows=lambda _day, name=name: rows[name],  # type: ignore[misc]  # binds this turn's name
                 sealer=scheme.sealer(name),
                 randomness=SeededRandomness([seed, number]),
             )
@@ -136,17 +139,23 @@ def train_federation(
         for number, name in enumerate(names)
     }
 
-    def node_of(context: Context) -> Node:
-        return nodes[str(context.node_config["name"])]
+    operator = identity_of("operator")
+    porters = {
+        name: Porter(lambda node=node: node, party=name, operator=operator.public.signing_key)  # type: ignore[misc]  # binds this turn's node
+        for name, node in nodes.items()
+    }
+
+    def porter_of(context: Context) -> Porter:
+        return porters[str(context.node_config["name"])]
 
     grid = InProcessGrid(
-        build_app(node_of), [{"name": name} for name in names], serialise=wire.serialise, fault=wire.fault
+        build_app(porter_of), [{"name": name} for name in names], serialise=wire.serialise, fault=wire.fault
     )
     coordinator = Coordinator(
         contract=contract,
         series=scheme.series,
         combiner=scheme.combiner,
-        transport=GridTransport(grid, timeout_seconds=wire.answer_seconds),
+        transport=GridTransport(grid, signer=operator, timeout_seconds=wire.answer_seconds),
         chronicle=VolatileChronicle(scheme.series),
         observer=observer,
         agenda_of=agenda_of,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from clients.books import NoBooks
 from clients.memory import Memory, MemoryOnly
 from clients.node import Node, Submitter
 from fedscore.contract import Contract, Party, Role, parse_contract
@@ -225,8 +226,9 @@ def make_federation(
                 series=series,
                 signer=signer,
                 memory=memories[name],
+                books=NoBooks(),
                 submitter=Submitter(
-                    load_rows=lambda number=number: make_rows(count, number),  # type: ignore[misc]  # binds this turn's number
+                    load_rows=lambda _day, number=number: make_rows(count, number),  # type: ignore[misc]  # binds this turn's number
                     sealer=PaillierSealer(public_key=keys.record.public_key, party=name, signer=signer),
                     randomness=SeededRandomness(number),
                 )

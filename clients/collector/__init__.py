@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from clients.collector.rows import COLUMNS, characteristics_as_of, rows_as_of
-from clients.collector.schema import TABLES
+from clients.collector.schema import OWNER, TABLES
 
-__all__ = ["COLUMNS", "TABLES", "characteristics_as_of", "rows_as_of"]
+__all__ = ["COLUMNS", "OWNER", "TABLES", "characteristics_as_of", "rows_as_of"]

@@ -6,9 +6,9 @@ reach back two years. Rows after the as-of date may be there; they change no cha
 
 from __future__ import annotations
 
-from clients.operational import Column, Kind, TableSchema
+from clients.operational import Column, Kind, Owner, TableSchema
 
-__all__ = ["NOT_REACHED", "REACHED", "TABLES", "THIRD_PARTY", "WRONG_NUMBER"]
+__all__ = ["NOT_REACHED", "OWNER", "REACHED", "TABLES", "THIRD_PARTY", "WRONG_NUMBER"]
 
 REACHED = "reached"
 NOT_REACHED = "not reached"
@@ -76,3 +76,7 @@ TABLES: tuple[TableSchema, ...] = (
         ),
     ),
 )
+
+OWNER = Owner(table="cases", key="case_id", identifiers={"id": "person_id", "person_id": "person_id"})
+"""Consent and withdrawals are looked for in cases: the contacts and payments of a case that is left out are
+left out with it, and a person without any other case has no row."""

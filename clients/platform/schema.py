@@ -7,9 +7,9 @@ characteristic.
 
 from __future__ import annotations
 
-from clients.operational import Column, Kind, TableSchema
+from clients.operational import Column, Kind, Owner, TableSchema
 
-__all__ = ["CREDIT", "OTHER", "TABLES"]
+__all__ = ["CREDIT", "OTHER", "OWNER", "TABLES"]
 
 CREDIT = "credit"
 OTHER = "other"
@@ -88,3 +88,7 @@ TABLES: tuple[TableSchema, ...] = (
         ),
     ),
 )
+
+OWNER = Owner(table="accounts", key="account_id", identifiers={"id": "account_id", "person_id": "person_id"})
+"""Consent and withdrawals are looked for in accounts: the orders and payments of an account that is left out
+are left out with it."""

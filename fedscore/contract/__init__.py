@@ -25,6 +25,7 @@ from fedscore.contract.parsing import load_contract, parse_contract
 from fedscore.contract.tables import Cell, CellKind, Table
 from fedscore.contract.terms import (
     CommitteeTerms,
+    ConsentTerms,
     EncryptionTerms,
     NoiseMode,
     Outcome,
@@ -40,6 +41,7 @@ __all__ = [
     "CellKind",
     "Characteristic",
     "CommitteeTerms",
+    "ConsentTerms",
     "Contract",
     "Derived",
     "Direction",

@@ -16,7 +16,7 @@ from fedscore.contract.findings import Finding, FindingLevel, Path, Problem, err
 from fedscore.contract.locations import lines_of, nearest_line
 from fedscore.contract.model import Contract
 from fedscore.contract.rules import problems_of
-from fedscore.contract.terms import EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules
+from fedscore.contract.terms import ConsentTerms, EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules
 from fedscore.contract.values import Term
 
 __all__ = ["check"]
@@ -96,6 +96,7 @@ def _draft_of(raw: Mapping[str, Any]) -> Draft:
         complete_roster=len(parties) == len(_array(raw, "parties")),
         outcome=_read(Outcome, raw.get("outcome")),
         rows=_read(RowRules, raw.get("rows")),
+        consent=_read(ConsentTerms, raw.get("consent")),
         privacy=_read(PrivacyTerms, raw.get("privacy")),
         encryption=_read(EncryptionTerms, raw.get("encryption", {})),
         unreadable=frozenset(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedscore.contract.characteristics import Characteristic, Derived, Interaction, Role
-from fedscore.contract.terms import EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules
+from fedscore.contract.terms import ConsentTerms, EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules
 
 __all__ = ["Draft"]
 
@@ -23,6 +23,7 @@ class Draft:
         complete_roster: Whether every party could be read: otherwise nobody is counted.
         outcome: None if unreadable, as the following.
         rows: Rules for rows.
+        consent: The columns of consent; None also if there are none.
         privacy: Privacy terms.
         encryption: Encryption terms.
         unreadable: Names of characteristics that exist but could not be read: a reference to one of them
@@ -36,6 +37,7 @@ class Draft:
     complete_roster: bool
     outcome: Outcome | None
     rows: RowRules | None
+    consent: ConsentTerms | None
     privacy: PrivacyTerms | None
     encryption: EncryptionTerms | None
     unreadable: frozenset[str]

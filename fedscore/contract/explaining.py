@@ -73,7 +73,7 @@ def _entries_around(loc: tuple[int | str, ...], root: type[Term]) -> Mapping[str
             term = _term_in(field.annotation) if field is not None else None
     if term is None:
         return {}
-    return {name: field.description or "" for name, field in term.model_fields.items()}
+    return {field.alias or name: field.description or "" for name, field in term.model_fields.items()}
 
 
 def _term_in(annotation: object) -> type[Term] | None:

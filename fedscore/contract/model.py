@@ -17,7 +17,15 @@ from fedscore.contract.explaining import explain
 from fedscore.contract.findings import FindingLevel
 from fedscore.contract.rules import problems_of
 from fedscore.contract.tables import Table, build_tables
-from fedscore.contract.terms import EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules, Split
+from fedscore.contract.terms import (
+    ConsentTerms,
+    EncryptionTerms,
+    Outcome,
+    Party,
+    PrivacyTerms,
+    RowRules,
+    Split,
+)
 from fedscore.contract.values import Identifier, Term, Text
 from fedscore.errors import ContractError
 
@@ -45,6 +53,9 @@ class Contract(Term):
 
     rows: RowRules
     """What a row is, and how many of them there may be."""
+
+    consent: ConsentTerms | None = None
+    """Which columns say that a row may be used; without it every row may be."""
 
     split: Split
     """Which rows train and which test."""
@@ -86,6 +97,7 @@ class Contract(Term):
             complete_roster=True,
             outcome=self.outcome,
             rows=self.rows,
+            consent=self.consent,
             privacy=self.privacy,
             encryption=self.encryption,
             unreadable=frozenset(),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fedscore.contract.characteristic_rules import characteristic_problems
 from fedscore.contract.characteristics import ALL_ROLES
+from fedscore.contract.consent_rules import consent_problems
 from fedscore.contract.derived_rules import derived_problems
 from fedscore.contract.draft import Draft
 from fedscore.contract.encryption_rules import encryption_problems, signing_key_problems
@@ -30,6 +31,7 @@ def problems_of(draft: Draft) -> tuple[Problem, ...]:
         *derived_problems(draft),
         *interaction_problems(draft),
         *_column_problems(draft),
+        *consent_problems(draft),
         *_person_problems(draft),
         *_roster_problems(draft),
         *_privacy_problems(draft),

@@ -1,17 +1,19 @@
-"""What a contract says apart from characteristics: outcome, rows, split, privacy, encryption, parties."""
+"""What a contract says apart from characteristics: outcome, rows, consent, split, privacy, roster."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from fedscore.contract.characteristics import Role
 from fedscore.contract.values import ColumnName, Hex64, Identifier, Term, Text
 
 __all__ = [
     "CommitteeTerms",
+    "ConsentTerms",
     "EncryptionTerms",
     "NoiseMode",
     "Outcome",
@@ -55,6 +57,37 @@ class RowRules(Term):
 
     row_cap: Annotated[int, Field(strict=True, ge=1, le=10**9)]
     """The largest number of training rows of one organisation; a file with more is refused."""
+
+
+class ConsentTerms(Term):
+    """Which columns say that a row may be used; of a row that they do not allow, nothing is used.
+
+    An empty or unreadable entry is no consent, in every column but `until`, where an empty one sets no end.
+    """
+
+    # The entry is called "from" in the file, which Python keeps for itself.
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    given: ColumnName
+    """The column that says whether consent was given: 1 or true."""
+
+    scope: ColumnName | None = None
+    """The column with what the consent was given for, if consents differ; belongs to scopes."""
+
+    scopes: Annotated[tuple[Text, ...], AfterValidator(lambda scopes: tuple(sorted(scopes)))] = ()
+    """The texts of the column scope under which a row may be used, as ["credit scoring"]."""
+
+    since: ColumnName | None = Field(default=None, alias="from")
+    """The column with the first day on which the consent holds."""
+
+    until: ColumnName | None = None
+    """The column with the last day on which the consent holds; an empty date there sets no end."""
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """The columns that are named, by their entry in the file."""
+        named = {"given": self.given, "scope": self.scope, "from": self.since, "until": self.until}
+        return {entry: column for entry, column in named.items() if column is not None}
 
 
 class Split(Term):
@@ -103,6 +136,10 @@ class PrivacyTerms(Term):
 
     spare_rounds: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
     """How many sums of one run may be abandoned and asked again: 0 to 100; more noise pays for it."""
+
+    answer_seconds: Annotated[int, Field(strict=True, ge=0, le=3600)] = 0
+    """How long a node takes for every answer that it computes from rows, 0 to 3600: with more than the
+    slowest one needs, the time that an answer takes says nothing of its rows. 0 answers at once."""
 
 
 class CommitteeTerms(Term):

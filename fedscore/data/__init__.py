@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from fedscore.data.cells import Values, cells_of
+from fedscore.data.gates import ADMITTED, RowGate
 from fedscore.data.reading import read_rows, rows_from_table
 from fedscore.data.rows import Rows
 from fedscore.data.split import is_test, test_rows, training_rows
 
 __all__ = [
+    "ADMITTED",
+    "RowGate",
     "Rows",
     "Values",
     "cells_of",

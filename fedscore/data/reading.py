@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from os import PathLike
 
+import numpy as np
 import pyarrow as pa
 
 from fedscore.contract import Contract, Role, ValueType
 from fedscore.data.cells import Values, cells_of
 from fedscore.data.columns import ColumnReader
+from fedscore.data.gates import RowGate, require_gate
 from fedscore.data.problems import Problems
 from fedscore.data.rows import Rows
-from fedscore.data.sources import Source, open_source, usable_columns
+from fedscore.data.sources import Source, open_source, ragged_rows, usable_columns
 
 __all__ = ["read_rows", "rows_from_table"]
 
 
-def read_rows(path: str | PathLike[str], contract: Contract, *, role: Role) -> Rows:
+def read_rows(
+    path: str | PathLike[str], contract: Contract, *, role: Role, gate: RowGate | None = None
+) -> Rows:
     """Read an organisation's file as the contract sees it.
 
     The file is read in batches, the columns that the contract names for the role alone, and each batch
@@ -27,25 +31,31 @@ def read_rows(path: str | PathLike[str], contract: Contract, *, role: Role) -> R
             missing).
         contract: Names columns, grids and rules.
         role: The organisation's role; what it doesn't hold is not read, even if the file has it.
+        gate: Decides which rows may be used, before anything else looks at them; every row may be if left
+            out, which a contract with consent refuses. With a gate, each line of a CSV file is read by
+            itself, so that no row that is left out can reach another.
 
     Returns:
-        Rows in the file's order.
+        Rows in the file's order. No rows, if it has none or none may be used: that is no error, because a
+        node that refused for it would tell so.
 
     Raises:
         DataError: The file does not fit. All problems are told together: columns that are missing, repeated
             or of an unusable type; labels that are missing or outside {0, 1}; infinities; missing or repeated
-            ids; wrong encodings; no rows. Each with column, number of rows and remedy, never a value.
+            ids; wrong encodings. Each with column, number of rows and remedy, never a value. With a
+            gate, missing columns are told alone, because without them nobody knows which rows count.
     """
-    return _rows(open_source(path), contract, role)
+    return _rows(open_source(path, line_by_line=gate is not None), contract, role, gate)
 
 
-def rows_from_table(table: pa.Table, contract: Contract, *, role: Role) -> Rows:
+def rows_from_table(table: pa.Table, contract: Contract, *, role: Role, gate: RowGate | None = None) -> Rows:
     """Read an Arrow table as the contract sees it.
 
     Args:
         table: One row per account.
         contract: Names columns, grids and rules.
         role: The organisation's role.
+        gate: As for `read_rows`.
 
     Returns:
         Rows in the table's order.
@@ -53,23 +63,27 @@ def rows_from_table(table: pa.Table, contract: Contract, *, role: Role) -> Rows:
     Raises:
         DataError: As for `read_rows`.
     """
-    return _rows(open_source(table), contract, role)
+    return _rows(open_source(table), contract, role, gate)
 
 
-def _rows(source: Source, contract: Contract, role: Role) -> Rows:
+def _rows(source: Source, contract: Contract, role: Role, gate: RowGate | None) -> Rows:
+    require_gate(contract, gate)
     problems = Problems(source.name)
     rules, label = contract.rows, contract.outcome.column
     identifiers = (rules.id,) if rules.person is None else (rules.id, rules.person)
-    usable = usable_columns(source, [*identifiers, label, *contract.source_columns(role)], problems)
+    wanted = [*identifiers, label, *contract.source_columns(role), *(gate.columns if gate else ())]
+    usable = usable_columns(source, wanted, problems)
+    if gate is not None:
+        problems.raise_if_any()
     reader = source.reader(problems)
     parts: list[Rows] = []
-    total = repeated = 0
+    repeated = 0
     seen: set[str] = set()
-    for batch in source.batches(usable, problems):
+    for unjudged in source.batches(usable, gate.unreadable if gate else ragged_rows(problems)):
+        batch = gate.admit(unjudged) if gate else unjudged
         ids = {name: reader.ids(batch.column(name), name) for name in identifiers if name in usable}
         outcome = reader.labels(batch.column(label), label) if label in usable else None
         values = _values(batch, contract, role, reader)
-        total += len(batch)
         if rules.id in usable:
             given = [one for one in ids[rules.id] if one]
             known = len(seen)
@@ -81,10 +95,16 @@ def _rows(source: Source, contract: Contract, role: Role) -> Rows:
             persons = ids[rules.person or rules.id]
             parts.append(Rows(cells=cells, outcome=outcome, ids=ids[rules.id], persons=persons))
     problems.count(rules.id, repeated, "with the identifier of an earlier row: keep one row of each")
-    if total == 0:
-        problems.tell("it holds no rows: at least one is needed")
     problems.raise_if_any()
-    return Rows.concatenate(parts)
+    return Rows.concatenate([_no_rows(contract), *parts])
+
+
+def _no_rows(contract: Contract) -> Rows:
+    return Rows(
+        cells=np.empty((0, len(contract.tables)), dtype=np.int32),
+        outcome=np.empty(0, dtype=np.int8),
+        ids=np.empty(0, dtype=object),
+    )
 
 
 def _values(batch: pa.RecordBatch, contract: Contract, role: Role, reader: ColumnReader) -> Values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from fedscore.data.columns import ColumnReader
 from fedscore.data.csv_columns import CsvColumnReader
+from fedscore.data.csv_lines import SeparateLines, stands_alone
 from fedscore.data.problems import Problems
 from fedscore.errors import DataError
 
@@ -26,6 +27,7 @@ __all__ = [
     "Source",
     "TableSource",
     "open_source",
+    "ragged_rows",
     "usable_columns",
 ]
 
@@ -52,12 +54,13 @@ class Source(Protocol):
         """What turns its columns into numpy arrays, counting misfits in `problems`."""
         ...
 
-    def batches(self, names: Sequence[str], problems: Problems) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: Sequence[str], ragged: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
         """Read the named columns alone.
 
         Args:
             names: Columns that it holds, each once.
-            problems: Where rows that cannot be read are counted.
+            ragged: Told after the last batch how many rows were left out, if any, because their fields cannot
+                be told apart.
 
         Returns:
             Batches in the order of the rows.
@@ -88,7 +91,7 @@ class TableSource:
         """A reader of typed columns."""
         return ColumnReader(problems)
 
-    def batches(self, names: Sequence[str], problems: Problems) -> Iterator[pa.RecordBatch]:  # noqa: ARG002 - Source's
+    def batches(self, names: Sequence[str], ragged: Callable[[int], None]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002 - Source's
         """The named columns, in the order of the rows."""
         yield from self._table.select(list(names)).to_batches(max_chunksize=BATCH_ROWS)
 
@@ -118,7 +121,7 @@ class ParquetSource:
         """A reader of typed columns."""
         return ColumnReader(problems)
 
-    def batches(self, names: Sequence[str], problems: Problems) -> Iterator[pa.RecordBatch]:  # noqa: ARG002 - Source's
+    def batches(self, names: Sequence[str], ragged: Callable[[int], None]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002 - Source's
         """The named columns, in the order of the rows.
 
         Raises:
@@ -143,25 +146,29 @@ class ParquetSource:
 class CsvSource:
     """A CSV file: UTF-8, commas, a header, double quotes where needed; an empty field is a missing value."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, line_by_line: bool = False) -> None:
         """Read from a file.
 
         Args:
             path: The file.
+            line_by_line: Whether each line is read by itself. A line that does not stand alone is then left
+                out, where it would otherwise go on in the next one, as a value with a line break does.
         """
         self.name = str(path)
         self._path = path
+        self._line_by_line = line_by_line
 
     def column_names(self) -> list[str]:
         """The fields of the header.
 
         Raises:
-            DataError: There is no header, or it is not UTF-8.
+            DataError: There is no header, it is not UTF-8, or it does not stand alone where it must.
         """
-        with self._readable(), self._path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        with self._readable(), self._path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            lines = self._first_line(file) if self._line_by_line else file
             header = next((fields for fields in csv.reader(lines) if fields), [])
         if not header:
-            raise DataError(f"{self.name} is empty: a header and at least one row are needed")
+            raise DataError(f"{self.name} is empty: a header is needed")
         wrong = sum("\N{REPLACEMENT CHARACTER}" in field or "\0" in field for field in header)
         if wrong:
             raise DataError(
@@ -173,29 +180,33 @@ class CsvSource:
         """A reader of columns that are still bytes."""
         return CsvColumnReader(problems)
 
-    def batches(self, names: Sequence[str], problems: Problems) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: Sequence[str], ragged: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
         """The named columns as bytes, null where a field is empty, in the order of the rows.
 
         Args:
             names: Fields of the header.
-            problems: Rows whose number of fields is not the header's are counted here and left out.
+            ragged: Told how many rows were left out because their number of fields is not the header's, or
+                because they do not stand alone where they must.
 
         Raises:
             DataError: The file cannot be parsed.
         """
-        ragged = 0
+        left_out = 0
 
         def leave_out(_row: arrow_csv.InvalidRow) -> str:
-            nonlocal ragged
-            ragged += 1
+            nonlocal left_out
+            left_out += 1
             return "skip"
 
         with (
             self._readable(),
+            self._content() as content,
             arrow_csv.open_csv(
-                self._path,
+                content,
                 read_options=arrow_csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
-                parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=leave_out),
+                parse_options=arrow_csv.ParseOptions(
+                    newlines_in_values=not self._line_by_line, invalid_row_handler=leave_out
+                ),
                 convert_options=arrow_csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.binary()),
                     include_columns=list(names),
@@ -205,11 +216,29 @@ class CsvSource:
             ) as reader,
         ):
             yield from reader
-        if ragged:
-            problems.tell(
-                f"{ragged} {'row has' if ragged == 1 else 'rows have'} more or fewer fields than the header: "
-                "put values that hold a comma or a line break in double quotes"
+        if isinstance(content, SeparateLines):
+            left_out += content.left_out
+        if left_out:
+            ragged(left_out)
+
+    def _first_line(self, lines: Iterable[str]) -> list[str]:
+        """The line of the header: what would begin in it and go on below has no part in it."""
+        first = next((line for line in lines if line.strip("\r\n")), "")
+        if not stands_alone(first.encode()):
+            raise DataError(
+                f"{self.name}: its header has a line break within a name, or a double quote out of place: "
+                "write all names in the first line"
             )
+        return [first]
+
+    @contextmanager
+    def _content(self) -> Iterator[Path | SeparateLines]:
+        if not self._line_by_line:
+            yield self._path
+            return
+        with self._path.open("rb") as file:
+            # Arrow refuses a file for a line that is longer than a block.
+            yield SeparateLines(file, longest=_CSV_BLOCK_BYTES)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -223,11 +252,12 @@ class CsvSource:
             ) from None
 
 
-def open_source(data: str | PathLike[str] | pa.Table) -> Source:
+def open_source(data: str | PathLike[str] | pa.Table, *, line_by_line: bool = False) -> Source:
     """The source of a table, or of a file by the extension of its name.
 
     Args:
         data: An Arrow table, or the path of a file.
+        line_by_line: As for `CsvSource`; nothing else has lines.
 
     Returns:
         Its source; nothing is read yet.
@@ -244,8 +274,23 @@ def open_source(data: str | PathLike[str] | pa.Table) -> Source:
         case ".parquet":
             return ParquetSource(path)
         case ".csv":
-            return CsvSource(path)
+            return CsvSource(path, line_by_line=line_by_line)
     raise DataError(f"{path} ends in neither .parquet nor .csv: convert it to one of them")
+
+
+def ragged_rows(problems: Problems) -> Callable[[int], None]:
+    """Makes a problem of rows that a source leaves out.
+
+    Args:
+        problems: Where they are noted.
+
+    Returns:
+        What `Source.batches` tells their number to.
+    """
+    return lambda rows: problems.tell(
+        f"{rows} {'row has' if rows == 1 else 'rows have'} more or fewer fields than the header: "
+        "put values that hold a comma or a line break in double quotes"
+    )
 
 
 def usable_columns(source: Source, wanted: Iterable[str], problems: Problems) -> list[str]:

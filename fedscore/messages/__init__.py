@@ -4,7 +4,7 @@
 meets a Flower record, and is imported by those who carry messages.
 """
 
-from fedscore.messages.protocol import Ask, Phase, Refusal, RefusalCode, Reply
+from fedscore.messages.protocol import ASK_DOMAIN, SOFTWARE, Ask, Phase, Refusal, RefusalCode, Reply
 from fedscore.messages.transcript import Head
 
-__all__ = ["Ask", "Head", "Phase", "Refusal", "RefusalCode", "Reply"]
+__all__ = ["ASK_DOMAIN", "SOFTWARE", "Ask", "Head", "Phase", "Refusal", "RefusalCode", "Reply"]

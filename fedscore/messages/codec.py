@@ -9,6 +9,7 @@ Nothing that a record holds appears in an error: it may have been written by any
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeVar, cast
@@ -32,9 +33,10 @@ __all__ = [
     "decode_ask",
     "encode_answer",
     "encode_ask",
+    "software_of",
 ]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of the wire form; the two sides of a conversation must have the same."""
 
 MAXIMUM_ROUND: Final = (1 << 32) - 1
@@ -53,6 +55,7 @@ MESSAGE_TYPES: Final[Mapping[Phase, str]] = MappingProxyType(
 )
 """Flower's message type of each phase, by which it picks the handler."""
 
+_SOFTWARE: Final = re.compile(r"[0-9A-Za-z.+!-]{1,40}")
 _ABOUT_A_SUM: Final = frozenset({Phase.OPEN, Phase.PROVE})
 _RECORD: Final = "fedscore"
 _NO_MEMBER: Final = -1
@@ -62,6 +65,8 @@ _ASK_KEYS: Final = frozenset(
     {
         "kind",
         "version",
+        "software",
+        "signature",
         "phase",
         "run",
         "round",
@@ -94,7 +99,7 @@ _REPLY_KEYS: Final = frozenset(
         "payload",
     }
 )
-_REFUSAL_KEYS: Final = frozenset({"kind", "version", "party", "phase", "round", "code"})
+_REFUSAL_KEYS: Final = frozenset({"kind", "version", "software", "party", "phase", "round", "code"})
 
 _T = TypeVar("_T")
 
@@ -111,6 +116,8 @@ def encode_ask(ask: Ask) -> RecordDict:
     return _record(
         "ask",
         {
+            "software": ask.version,
+            "signature": ask.signature,
             "phase": str(ask.phase),
             "run": str(ask.run),
             "round": ask.round,
@@ -155,6 +162,8 @@ def decode_ask(records: RecordDict) -> Ask:
         request_hash=_value(fields, "request-hash", str),
         openings=tuple(_opening(content) for content in _list(fields, "openings", bytes)),
         submissions=MappingProxyType(dict(zip(names, submissions, strict=True))),
+        version=_value(fields, "software", str),
+        signature=_value(fields, "signature", bytes),
     )
     _check_ask(ask)
     return ask
@@ -172,6 +181,7 @@ def encode_answer(answer: Reply | Refusal) -> RecordDict:
             "refusal",
             {
                 "party": str(answer.party),
+                "software": str(answer.version),
                 "phase": str(answer.phase),
                 "round": answer.round,
                 "code": str(answer.code),
@@ -207,6 +217,7 @@ def decode_answer(records: RecordDict) -> Reply | Refusal:
     if fields["kind"] == "refusal":
         answer = Refusal(
             party=_value(fields, "party", str),
+            version=_value(fields, "software", str),
             phase=_member(fields, "phase", Phase),
             round=_value(fields, "round", int),
             code=_member(fields, "code", RefusalCode),
@@ -231,6 +242,17 @@ def decode_answer(records: RecordDict) -> Reply | Refusal:
     return answer
 
 
+def software_of(records: RecordDict) -> str | None:
+    """The version of fedscore that a message says its sender runs, whatever the message's own version is.
+
+    Returns:
+        A version of at most 40 letters, digits and the signs of versions; None if the message has none.
+    """
+    record = records.get(_RECORD)
+    software = record.get("software") if isinstance(record, ConfigRecord) else None
+    return software if isinstance(software, str) and _SOFTWARE.fullmatch(software) else None
+
+
 def _check_ask(ask: Ask) -> None:
     hello = ask.phase is Phase.HELLO
     _demand(is_run(ask.run), "the run is not written as 32 hexadecimal digits")
@@ -246,6 +268,8 @@ def _check_ask(ask: Ask) -> None:
         "the asks to open and to prove carry submissions, and no others do",
     )
     _demand(not (hello and ask.openings), "a hello carries openings")
+    _check_text(ask.version, "the operator's version", empty=True)
+    _check_signature(ask.signature, empty=True)
     for party in ask.submissions:
         _check_text(party, "a party's name")
     for signer, signature in ask.head_signatures.items():
@@ -258,6 +282,7 @@ def _check_answer(answer: Reply | Refusal) -> None:
         # Whoever could not read an ask, or got that of another phase, must be able to say so.
         _demand(0 <= answer.round <= MAXIMUM_ROUND, f"the round of a refusal is outside 0 to {MAXIMUM_ROUND}")
         _check_text(answer.party, "the party's name", empty=True)
+        _check_text(answer.version, "the node's version")
         return
     _check_round(answer.round, answer.phase)
     _check_text(answer.party, "the party's name")

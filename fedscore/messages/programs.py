@@ -96,26 +96,27 @@ def superexec_command(*, superlink: str, authority: Path, secret: Path) -> list[
 
 
 def supernode_command(
-    config: Path, *, superlink: str, authority: Path, key: Path, listen: str | None = None
+    *, superlink: str, authority: Path, key: Path, listen: str | None = None, trusted: Path | None = None
 ) -> list[str]:
-    """Starts an organisation's node.
+    """Starts an organisation's node; which of its programs this finds is for `clients.starting` to say.
 
     Args:
-        config: Its node.toml.
         superlink: HOST:PORT of the SuperLink.
         authority: Certificate of the authority that signed the SuperLink's.
         key: The private key whose public part the operator has registered.
         listen: HOST:PORT that its own processes use; Flower's default if left out.
+        trusted: Public keys in YAML; a bundle that none of them signed is refused by Flower itself.
     """
     command = [
         program("flower-supernode"),
         *("--superlink", superlink, "--root-certificates", str(authority)),
         *("--auth-supernode-private-key", str(key)),
-        *("--node-config", _setting("config", config.absolute())),
     ]
     if listen is not None:
         host, _, port = listen.rpartition(":")
         command += ["--host", host, "--port", port]
+    if trusted is not None:
+        command += ["--trusted-entities", str(trusted)]
     return command
 
 
@@ -129,18 +130,19 @@ def register_command(public_key: Path, *, connection: str) -> list[str]:
     return [program("flwr"), "supernode", "register", str(public_key), connection]
 
 
-def run_command(bundle: Path, config: Path, *, connection: str) -> list[str]:
-    """Starts a run and streams what its server app says.
+def run_command(bundle: Path, config: Path, *, connection: str, resume: bool = False) -> list[str]:
+    """Starts a run, or goes on with an interrupted one, and streams what its server app says.
 
     Args:
-        bundle: The folder without code.
+        bundle: The folder without code; `server.submission` packs it to the same bytes on every machine.
         config: The server.toml.
         connection: Name of the SuperLink in Flower's configuration.
+        resume: Whether the interrupted run goes on; else a new one begins.
     """
-    setting = _setting("config", config.absolute())
-    return [program("flwr"), "run", str(bundle), connection, "--stream", "--run-config", setting]
-
-
-def _setting(name: str, path: Path) -> str:
-    """One setting as Flower's commands take it: an assignment of a TOML string."""
-    return f"{name}={json.dumps(str(path), ensure_ascii=False)}"
+    setting = f"config={json.dumps(str(config.absolute()), ensure_ascii=False)}"
+    if resume:
+        setting += " resume=true"
+    return [
+        *(sys.executable, "-P", "-m", "server.submission"),
+        *("run", str(bundle), connection, "--stream", "--run-config", setting),
+    ]

@@ -11,17 +11,25 @@ round that could not be opened is asked again as a new round of the same step.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
 
-from fedscore.messages.transcript import Head
+from fedscore.messages.transcript import Head, chain_openings, submission_digests
 
-__all__ = ["Ask", "Phase", "Refusal", "RefusalCode", "Reply"]
+__all__ = ["ASK_DOMAIN", "SOFTWARE", "Ask", "Phase", "Refusal", "RefusalCode", "Reply"]
+
+SOFTWARE = version("fedscore")
+"""Version of fedscore that is installed here; read once, for reading it takes time."""
+
+ASK_DOMAIN = b"fedscore ask 1"
+"""Tells the operator's signature under an ask from every other signature."""
 
 
 class Phase(StrEnum):
@@ -65,10 +73,19 @@ class RefusalCode(StrEnum):
     """A submission is malformed, unsigned or unproven."""
 
     BUDGET = "budget-refused"
-    """The run has had as many rounds as were paid for."""
+    """It would cost more than the node's owner lets be spent, or more rounds than were paid for."""
+
+    LEDGER = "ledger-refused"
+    """The node's own record of what it spent does not agree with what it, or others, know of it."""
+
+    POLICY = "policy-refused"
+    """The node's owner does not allow it."""
+
+    OPERATOR = "operator-refused"
+    """The ask is not signed by the operator that the node's owner named."""
 
     VERSION = "version-mismatch"
-    """The ask is none of the version of these messages that the node speaks."""
+    """The operator runs another version of fedscore, or of these messages, than the node."""
 
     INTERNAL = "internal-error"
     """Something went wrong inside the node; its own log says what."""
@@ -90,6 +107,8 @@ class Ask:
         openings: The vectors that the run's steps have opened so far.
         submissions: In `Phase.OPEN` and `Phase.PROVE` the submission of every party of the cohort, in full
             and by name; else empty.
+        version: Version of fedscore at the operator.
+        signature: The operator's, under `statement`.
     """
 
     phase: Phase
@@ -102,6 +121,25 @@ class Ask:
     request_hash: str = ""
     openings: tuple[npt.NDArray[np.int64], ...] = ()
     submissions: Mapping[str, bytes] = field(default_factory=dict)
+    version: str = ""
+    signature: bytes = b""
+
+    def statement(self) -> bytes:
+        """What the operator signs: every field but the signature, the large ones by their hashes."""
+        fields = [
+            self.version,
+            self.phase,
+            self.run,
+            self.round,
+            self.contract_hash,
+            self.head.hash,
+            hashlib.sha256(self.opening).hexdigest(),
+            {str(member): signature.hex() for member, signature in self.head_signatures.items()},
+            self.request_hash,
+            chain_openings(self.openings),
+            submission_digests(self.submissions),
+        ]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,12 +190,14 @@ class Refusal:
 
     Attributes:
         party: Name of the party; empty if the node could not even read its own configuration.
+        version: Version of fedscore on the node.
         phase: Phase of the ask.
         round: Round of the ask; 0 if the node could not read it.
         code: Why, and nothing more.
     """
 
     party: str
+    version: str
     phase: Phase
     round: int
     code: RefusalCode

@@ -9,17 +9,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.config import load_node_config
+from clients.starting import LAUNCHER, node_start
 from fedscore.contract import CommitteeTerms, Contract, Party, load_contract
 from fedscore.errors import ScenarioError
 from fedscore.messages.programs import (
     register_command,
     superexec_command,
     superlink_command,
-    supernode_command,
 )
 from privacy.paillier.ceremony import deal
 from simulations.loopback.certificates import write_private, write_tls
-from simulations.loopback.parties import PartyFolder, agree, as_toml, write_operator, write_parties
+from simulations.loopback.parties import (
+    MeetingPoint,
+    PartyFolder,
+    agree,
+    as_toml,
+    write_operator,
+    write_parties,
+)
 from simulations.loopback.processes import Processes, free_ports, run_briefly
 from simulations.synthetic import SyntheticConsortium, make_consortium
 
@@ -30,6 +38,9 @@ __all__ = [
     "LoopbackTerms",
     "contract_of",
     "loopback_federation",
+    "register",
+    "start_node",
+    "start_operator",
 ]
 
 CONNECTION = "consortium"
@@ -100,6 +111,7 @@ def loopback_federation(
     seed: int,
     key_bits: int,
     terms: LoopbackTerms,
+    client: Sequence[str] = LAUNCHER,
     tell: Callable[[str], None],
 ) -> Iterator[LoopbackFederation]:
     """Prepare and start a federation; whatever happens in its block, everything is stopped at its end.
@@ -110,6 +122,7 @@ def loopback_federation(
         seed: What they are drawn from; noise and keys come from the operating system.
         key_bits: Size of the consortium's key.
         terms: Who takes part.
+        client: The command with which a node answers a message; tests have another.
         tell: Is told, in a sentence, how it goes on.
 
     Raises:
@@ -128,10 +141,21 @@ def loopback_federation(
     tell(f"key ceremony ({key_bits} bits, any {committee.threshold} of {committee.members} open)")
     dealt = deal(bits=key_bits, members=committee.members, threshold=committee.threshold)
     agreed = agree(contract, dealt=dealt)
-    parties = tuple(write_parties(out, consortium=consortium, agreed=agreed))
     config = write_operator(out, agreed=agreed)
+    authority, certificate, key = write_tls(config.parent)
+    port, *node_ports = free_ports(1 + len(consortium.parties))
+    meeting = MeetingPoint(superlink=f"localhost:{port}", authority=authority, ports=node_ports)
+    parties = tuple(write_parties(out, consortium=consortium, agreed=agreed, meeting=meeting))
     with Processes() as processes:
-        nodes = _start(processes, config.parent, parties, tell)
+        tell(f"starting the SuperLink on port {port} of the loopback interface")
+        start_operator(
+            processes, config.parent, port=port, authority=authority, certificate=certificate, key=key
+        )
+        nodes = {}
+        for party in parties:
+            tell(f"registering and starting the node of {party.name}")
+            register(party, config.parent)
+            nodes[party.name] = start_node(processes, party, client=client)
         yield LoopbackFederation(
             contract=agreed.contract, parties=parties, config=config, processes=processes, nodes=nodes
         )
@@ -152,25 +176,31 @@ def contract_of(consortium: SyntheticConsortium, key_bits: int, terms: LoopbackT
     )
 
 
-def _start(
-    processes: Processes,
-    operator: Path,
-    parties: Sequence[PartyFolder],
-    tell: Callable[[str], None],
-) -> dict[str, subprocess.Popen[bytes]]:
-    """Start the SuperLink, its executor and the nodes, and let the operator register the nodes' keys."""
-    authority, certificate, key = write_tls(operator)
+def start_operator(
+    processes: Processes, operator: Path, *, port: int, authority: Path, certificate: Path, key: Path
+) -> None:
+    """Start the SuperLink and its executor.
+
+    Args:
+        processes: Will stop them.
+        operator: The operator's folder.
+        port: Where the SuperLink listens.
+        authority: The authority's certificate.
+        certificate: The server's.
+        key: The server's private key.
+
+    Raises:
+        RunFailed: The SuperLink does not listen.
+    """
     secret = operator / "superexec.secret"
     write_private(secret, secrets.token_bytes(32))
-    port, *node_ports = free_ports(1 + len(parties))
     home = operator / "flwr"
     home.mkdir()
-    connection = {"address": f"localhost:{port}", "root-certificates": str(authority)}
+    superlink = f"localhost:{port}"
+    connection = {"address": superlink, "root-certificates": str(authority)}
     (home / "config.toml").write_text(
         as_toml({"superlink": {"default": CONNECTION, CONNECTION: connection}}), encoding="utf-8"
     )
-    superlink = f"localhost:{port}"
-    tell(f"starting the SuperLink on port {port} of the loopback interface")
     processes.start(
         superlink_command(
             port=port,
@@ -191,25 +221,38 @@ def _start(
         home=operator / "superexec",
         log=operator / "superexec.log",
     )
-    nodes = {}
-    for party, node_port in zip(parties, node_ports, strict=True):
-        tell(f"registering and starting the node of {party.name}")
-        run_briefly(
-            register_command(party.public_key, connection=CONNECTION),
-            home=home,
-            folder=operator,
-            seconds=_COMMAND_SECONDS,
-        )
-        nodes[party.name] = processes.start(
-            supernode_command(
-                party.config,
-                superlink=superlink,
-                authority=authority,
-                key=party.private_key,
-                listen=f"127.0.0.1:{node_port}",
-            ),
-            folder=party.folder,
-            home=party.folder / "flwr",
-            log=party.folder / "supernode.log",
-        )
-    return nodes
+
+
+def register(party: PartyFolder, operator: Path) -> None:
+    """Let an organisation's node in, as the operator.
+
+    Raises:
+        RunFailed: The SuperLink refuses.
+    """
+    run_briefly(
+        register_command(party.public_key, connection=CONNECTION),
+        home=operator / "flwr",
+        folder=operator,
+        seconds=_COMMAND_SECONDS,
+    )
+
+
+def start_node(
+    processes: Processes, party: PartyFolder, *, client: Sequence[str] = LAUNCHER
+) -> subprocess.Popen[bytes]:
+    """Start an organisation's node, as `fedscore node start` does.
+
+    Args:
+        processes: Will stop it.
+        party: Its folder.
+        client: The command with which it answers a message.
+    """
+    config = load_node_config(party.config)
+    start = node_start(party.config, config, client=client)
+    return processes.start(
+        start.command,
+        folder=party.folder,
+        home=config.state / "flower",
+        log=party.folder / "supernode.log",
+        variables=start.environment,
+    )

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,7 +42,13 @@ class Processes:
         self.stop()
 
     def start(
-        self, command: Sequence[str], *, folder: Path, home: Path, log: Path
+        self,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        home: Path,
+        log: Path,
+        variables: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start one process.
 
@@ -51,12 +57,13 @@ class Processes:
             folder: Its working folder.
             home: Where Flower keeps its own files for this process.
             log: Where its output goes.
+            variables: Its whole environment; that of Flower's programs with this home if left out.
         """
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - a fixed program, and no shell
                 command,
                 cwd=folder,
-                env=_environment(home),
+                env=variables if variables is not None else _environment(home),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clients.starting import LAUNCHER
 from fedscore.card import Card
 from fedscore.contract import Contract
 from fedscore.errors import RunFailed
@@ -58,7 +59,7 @@ def run_loopback(
     seed: int,
     key_bits: int,
     terms: LoopbackTerms = THREE_ORGANISATIONS,
-    bundle: Path = BUNDLE,
+    client: Sequence[str] = LAUNCHER,
     tell: Callable[[str], None],
 ) -> LoopbackResult:
     """Start a federation, each organisation in processes of its own, and train one card over it.
@@ -69,16 +70,16 @@ def run_loopback(
         seed: What they are drawn from; noise and keys come from the operating system.
         key_bits: Size of the consortium's key.
         terms: Who takes part; two platforms and a collection agency if left out.
-        bundle: What Flower is told to run; tests have another.
+        client: The command with which a node answers a message; tests have another.
         tell: Is told, in a sentence, how it goes on.
 
     Raises:
         FedscoreError: The folder is not empty, a process does not do its part, or the run fails.
     """
     with loopback_federation(
-        out, people=people, seed=seed, key_bits=key_bits, terms=terms, tell=tell
+        out, people=people, seed=seed, key_bits=key_bits, terms=terms, client=client, tell=tell
     ) as federation:
-        result = train(federation, bundle=bundle, tell=tell)
+        result = train(federation, tell=tell)
     (out / "card.json").write_bytes((federation.operator / "state" / "card.json").read_bytes())
     return result
 
@@ -86,7 +87,6 @@ def run_loopback(
 def train(
     federation: LoopbackFederation,
     *,
-    bundle: Path = BUNDLE,
     timeout_seconds: float = 1800.0,
     watch: Callable[[RunSeen], None] = lambda _seen: None,
     tell: Callable[[str], None],
@@ -95,7 +95,6 @@ def train(
 
     Args:
         federation: Its processes run.
-        bundle: What Flower is told to run.
         timeout_seconds: Longest duration of the run.
         watch: Is called about twice a second while the run goes on; may kill nodes.
         tell: Is told, in a sentence, how it goes on.
@@ -109,7 +108,7 @@ def train(
     (operator / "state" / "run.json").unlink(missing_ok=True)
     started = time.monotonic()
     run = federation.processes.start(
-        run_command(bundle, federation.config, connection=CONNECTION),
+        run_command(BUNDLE, federation.config, connection=CONNECTION),
         folder=operator,
         home=operator / "flwr",
         log=operator / "run.log",

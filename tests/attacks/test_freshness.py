@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -199,7 +200,9 @@ def test_what_was_not_written_down_never_leaves(
     with monkeypatch.context() as patched:
         patched.setattr(memory, "store", full)
         answer = server.nodes.nodes["north"].answer(ask)
-    assert answer == Refusal(party="north", phase=Phase.COLLECT, round=1, code=RefusalCode.INTERNAL)
+    assert answer == Refusal(
+        version=version("fedscore"), party="north", phase=Phase.COLLECT, round=1, code=RefusalCode.INTERNAL
+    )
     assert "no space left" in caplog.text
     sent = server.collect(turn, ["north"])["north"]
     assert made

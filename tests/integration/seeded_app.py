@@ -20,6 +20,8 @@ from clients.app import build_app
 from clients.config import NodeConfig, load_node_config
 from clients.deployment import node_of
 from clients.memory import Memory, NodeState
+from clients.policy import load_policy
+from clients.porter import Porter
 from fedscore.messages import Ask, Refusal, Reply
 from fedscore.sums import Member
 from simulations.randomness import SeededRandomness
@@ -86,8 +88,10 @@ class SeededNode:
         return node.answer(ask)
 
 
-def seeded_node(context: Context) -> SeededNode:
-    return SeededNode(load_node_config(str(context.node_config["config"])))
+def seeded_node(context: Context) -> Porter:
+    config = load_node_config(str(context.node_config["config"]))
+    operator = bytes.fromhex(load_policy(config.policy).operator)
+    return Porter(lambda: SeededNode(config), party=config.party, operator=operator)
 
 
 app = build_app(seeded_node)

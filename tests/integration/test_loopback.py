@@ -26,9 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(folder: Path, seeded_bundle: Path) -> LoopbackResult:
+def result(folder: Path, seeded_client: tuple[str, ...]) -> LoopbackResult:
     return run_loopback(
-        folder / "out", people=3000, seed=3, key_bits=2048, bundle=seeded_bundle, tell=lambda _: None
+        folder / "out", people=3000, seed=3, key_bits=2048, client=seeded_client, tell=lambda _: None
     )
 
 

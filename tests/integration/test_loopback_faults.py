@@ -119,21 +119,21 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory, seeded_bundle: Path) -> Story:
+def story(tmp_path_factory: pytest.TempPathFactory, seeded_client: tuple[str, ...]) -> Story:
     folder = tmp_path_factory.mktemp("faults")
     out = folder / "out"
     with loopback_federation(
-        out, people=3000, seed=5, key_bits=2048, terms=TERMS, tell=lambda _: None
+        out, people=3000, seed=5, key_bits=2048, terms=TERMS, client=seeded_client, tell=lambda _: None
     ) as federation:
         (out / LIAR / "lie").touch()
         for name in DIE_AFTER:
             (out / name / "die-after-writing").write_text(str(DEATHS))
         (out / DIE_BEFORE / "die-before-writing").write_text(str(DEATHS))
-        unruly = train(federation, bundle=seeded_bundle, tell=lambda _: None)
+        unruly = train(federation, tell=lambda _: None)
+        (out / LIAR / "lie").unlink()
         deaths_left = tuple(str(path) for path in out.glob("*/die-*"))
         killer = Killer(federation)
         wounded = train(federation, watch=killer, tell=lambda _: None)
-    (out / LIAR / "lie").unlink()
     return Story(
         folder=folder,
         unruly=unruly,

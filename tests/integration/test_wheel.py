@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+
+from server.bundling import bundle_hash, pack
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("clients", "fedscore", "privacy", "server", "simulations")
@@ -48,7 +51,14 @@ def test_the_wheel_holds_the_files_of_the_five_packages_and_nothing_else(wheel: 
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert in_wheel == in_tree
-    assert "simulations/contracts/taiwan.toml" in in_wheel
+    assert {"simulations/contracts/taiwan.toml", "fedscore/cli/templates/nginx.conf.j2"} <= in_wheel
+
+
+def test_the_wheel_ships_the_bundle_whose_hash_organisations_allow(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extract("server/bundle/pyproject.toml", tmp_path)
+    packed = pack(tmp_path / "server" / "bundle")
+    assert hashlib.sha256(packed).hexdigest() == bundle_hash()
 
 
 def test_the_packages_hold_code_and_what_it_reads_alone() -> None:
@@ -58,7 +68,7 @@ def test_the_packages_hold_code_and_what_it_reads_alone() -> None:
         for path in (REPOSITORY / package).rglob("*")
         if path.is_file()
         and "__pycache__" not in path.parts
-        and not path.name.endswith((".py", ".toml", ".html.j2"))
+        and not path.name.endswith((".py", ".toml", ".j2"))
         and path.name != "py.typed"
     ]
     assert odd == []

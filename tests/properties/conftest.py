@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from clients.books import NoBooks
 from clients.memory import Memory, MemoryOnly, NodeState
 from clients.node import MAXIMUM_RUNS, Node, Submitter
 from fedscore.contract import Contract
@@ -249,8 +250,9 @@ def played(
             series=scheme.series,
             signer=identity_of(name),
             memory=memories[name],
+            books=NoBooks(),
             submitter=Submitter(
-                load_rows=lambda number=number: make_rows(20, number),  # type: ignore[misc]  # binds this turn's
+                load_rows=lambda _day, number=number: make_rows(20, number),  # type: ignore[misc]  # binds this turn's
                 sealer=scheme.sealer_of(name),
                 randomness=SeededRandomness(number),
             ),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from clients.books import NoBooks
 from clients.memory import Memory, MemoryOnly
 from clients.node import Node, Submitter
 from fedscore.contract import Contract
@@ -186,8 +187,9 @@ def make_bench(tiny_contract: Contract, make_rows: Callable[[int, int], Rows]) -
                 series=series,
                 signer=simulated_identity(name),
                 memory=memory,
+                books=NoBooks(),
                 submitter=Submitter(
-                    load_rows=lambda: make_rows(40, parties.index(name)),
+                    load_rows=lambda _day: make_rows(40, parties.index(name)),
                     sealer=PlainSealer(),
                     randomness=SystemRandomness(),
                 )

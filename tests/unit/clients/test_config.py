@@ -18,6 +18,8 @@ contract = "contract.toml"
 ceremony = "keys/ceremony.json"
 identity = "keys/identity.json"
 state = "state"
+policy = "policy.toml"
+ledger = "ledger"
 
 [data]
 table = "rows.parquet"
@@ -30,10 +32,13 @@ ceremony = "keys/ceremony.json"
 identity = "keys/identity.json"
 key_share = "keys/share.json"
 state = "state"
+policy = "policy.toml"
+ledger = "ledger"
 """
 
 FILES = (
     "contract.toml",
+    "policy.toml",
     "keys/ceremony.json",
     "keys/identity.json",
     "keys/share.json",
@@ -67,6 +72,8 @@ def test_paths_start_from_the_folder_of_the_file(folder: Path, monkeypatch: pyte
     assert config.data is not None
     assert config.data.table == folder / "rows.parquet"
     assert config.state == folder / "state"
+    assert config.policy == folder / "policy.toml"
+    assert config.ledger == folder / "ledger"
     assert config.key_share is None
 
 
@@ -136,25 +143,25 @@ MISTAKES = {
     "an unknown role": ('"platform"', '"bank"', 'line 2, role: must be one of "platform" or "collector"'),
     "a party with spaces": ('"shop-a"', '"shop a"', "line 1, party: must be a name"),
     "a missing entry": ('state = "state"\n', "", "state: state is missing: add it"),
-    "an unknown entry": ("[data]", "[data]\nfile = 1", "line 9, data.file: there is no entry file here"),
-    "no data": ('table = "rows.parquet"', "", "line 8, data: the data are either table"),
+    "an unknown entry": ("[data]", "[data]\nfile = 1", "line 11, data.file: there is no entry file here"),
+    "no data": ('table = "rows.parquet"', "", "line 10, data: the data are either table"),
     "both kinds of data": (
         "[data]",
         '[data]\ntables = "tables"\nas_of = 2025-06-30',
-        "line 8, data: the data are either table",
+        "line 10, data: the data are either table",
     ),
     "tables without a date": (
         'table = "rows.parquet"',
         'tables = "tables"',
-        "line 8, data: as_of, a date such as",
+        "line 10, data: as_of, a date such as",
     ),
-    "a date without tables": ("[data]", "[data]\nas_of = 2025-06-30", "line 8, data: as_of, a date such as"),
+    "a date without tables": ("[data]", "[data]\nas_of = 2025-06-30", "line 10, data: as_of, a date such as"),
     "a folder that is not there": (
         'table = "rows.parquet"',
         'tables = "tabels"\nas_of = 2025-06-30',
-        "line 9, data.tables: there is no folder",
+        "line 11, data.tables: there is no folder",
     ),
-    "no TOML": ("[data]", "[data", "is not TOML: Expected ']' at the end of a table declaration (at line 8"),
+    "no TOML": ("[data]", "[data", "is not TOML: Expected ']' at the end of a table declaration (at line 10"),
 }
 
 
@@ -180,3 +187,30 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "latin.toml").write_bytes('party = "\xe9"'.encode("latin-1"))
     with pytest.raises(NodeConfigError, match=r"not UTF-8 \(byte 10\)"):
         load_node_config(folder / "latin.toml")
+
+
+CONNECTED = (
+    GOOD
+    + """
+[connection]
+superlink = "score.example.org:443"
+authority = "contract.toml"
+key = "contract.toml"
+"""
+)
+
+
+@pytest.mark.parametrize("address", ["score.example.org:443", "127.0.0.1:1", "[2001:db8::1]:65535"])
+def test_an_address_has_a_host_and_a_port(folder: Path, address: str) -> None:
+    config = load(folder, CONNECTED.replace("score.example.org:443", address))
+
+    assert config.connection is not None
+    assert config.connection.superlink == address
+
+
+@pytest.mark.parametrize(
+    "address", ["", "host", ":443", "host:0", "host:65536", "ho st:1", "host:1:2", "host:x"]
+)
+def test_anything_else_is_told_with_an_example(folder: Path, address: str) -> None:
+    with pytest.raises(NodeConfigError, match=r"HOST:PORT, as score\.example\.org:443"):
+        load(folder, CONNECTED.replace("score.example.org:443", address))

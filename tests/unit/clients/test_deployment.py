@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,27 +16,29 @@ import pytest
 from typer.testing import CliRunner
 
 from clients.config import load_node_config
-from clients.deployment import load_rows, node_of
+from clients.deployment import books_of, identity_of, node_of, porter_of
+from clients.file_books import FileBooks
 from clients.memory import FileMemory
 from clients.node import AUDITOR, Node
+from clients.policy import load_policy
 from fedscore.cli.main import app
 from fedscore.contract import load_contract
 from fedscore.errors import (
     ContractError,
-    DataError,
     FedscoreError,
     KeyRefused,
     NodeConfigError,
+    PolicyRefused,
     SignatureRefused,
 )
 from fedscore.learners.agenda import Agenda
-from fedscore.messages import Ask, Phase, Refusal, RefusalCode, Reply
+from fedscore.messages import ASK_DOMAIN, Ask, Phase, Refusal, RefusalCode, Reply
 from fedscore.sums.series import HELLO_DOMAIN, KeySeries
+from privacy.dp.events import leaves
 from privacy.identities import Identity, verify_signature
 from privacy.paillier.ceremony import unsafe_deal_from_primes
 from privacy.paillier.record import CeremonyRecord, sign_record
 from simulations.keys import SimulatedKeys, simulated_identity
-from simulations.synthetic import make_consortium, write
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RUN = "ab" * 16
@@ -55,6 +60,8 @@ ceremony = "ceremony.json"
 identity = "identity.json"
 key_share = "key_share.json"
 state = "state"
+policy = "policy.toml"
+ledger = "ledger"
 
 [data]
 table = "rows.parquet"
@@ -67,7 +74,25 @@ ceremony = "ceremony.json"
 identity = "identity.json"
 key_share = "key_share.json"
 state = "state"
+policy = "policy.toml"
+ledger = "ledger"
 """
+
+
+OPERATOR = simulated_identity("operator")
+BUDGET = "[budget]\nepsilon = 3.0\ndelta = 1e-5\nrun_epsilon = 1.0\n"
+
+
+def accept(folder: Path, *, budget: str = BUDGET, smallest_cohort: int = 2) -> None:
+    """The owner accepts the contract as it is now."""
+    try:
+        accepted = load_contract(folder / "contract.toml").hash()
+    except ContractError:
+        accepted = "0" * 64
+    (folder / "policy.toml").write_text(
+        f'source = "warehouse"\noperator = "{OPERATOR.public.signing_key.hex()}"\n'
+        f'contracts = ["{accepted}"]\nbundles = []\nsmallest_cohort = {smallest_cohort}\n{budget}'
+    )
 
 
 def contract_text(tiny_text: str, record: CeremonyRecord) -> str:
@@ -116,10 +141,22 @@ def folder(tmp_path: Path, small_keys: SimulatedKeys, tiny_text: str) -> Path:
     pq.write_table(pa.table(ROWS), tmp_path / "rows.parquet")
     (tmp_path / "node.toml").write_text(NODE)
     FileMemory.create(tmp_path / "state", KeySeries.of(small_keys.record), abstains=False)
+    begin_books(tmp_path, simulated_identity("north"))
     return tmp_path
 
 
+def begin_books(folder: Path, identity: Identity) -> None:
+    FileBooks.create(
+        folder / "ledger",
+        party=identity.name,
+        source="warehouse",
+        signer=identity,
+        signing_key=identity.public.signing_key,
+    )
+
+
 def start(folder: Path) -> Node:
+    accept(folder)
     return node_of(load_node_config(folder / "node.toml"))
 
 
@@ -166,7 +203,7 @@ def test_a_node_started_again_sends_the_same_bytes(folder: Path, small_keys: Sim
         .envelope.digest,
     )
     assert start(folder).answer(other) == Refusal(
-        party="north", phase=Phase.COLLECT, round=1, code=RefusalCode.ROUND
+        version=version("fedscore"), party="north", phase=Phase.COLLECT, round=1, code=RefusalCode.ROUND
     )
 
 
@@ -182,6 +219,8 @@ def test_an_auditor_has_a_seat_and_no_rows(folder: Path, small_keys: SimulatedKe
     use_record(folder, tiny_text, record_for(small_keys, "watchdog", "north", "south"))
     (folder / "identity.json").write_text(simulated_identity("watchdog").to_json())
     (folder / "node.toml").write_text(WATCHDOG)
+    shutil.rmtree(folder / "ledger")
+    begin_books(folder, simulated_identity("watchdog"))
     node = start(folder)
     answer = node.answer(hello(node, small_keys_with(folder)))
     assert isinstance(answer, Reply)
@@ -205,7 +244,8 @@ def test_a_node_whose_memory_is_gone_does_not_start_by_itself(folder: Path) -> N
 def test_a_member_whose_owner_began_another_memory_abstains(folder: Path, small_keys: SimulatedKeys) -> None:
     (file,) = (folder / "state").glob("memory-*.json")
     file.unlink()
-    done = CliRunner().invoke(app, ["node", "init", str(folder / "node.toml")])
+    accept(folder)
+    done = CliRunner().invoke(app, ["node", "begin", str(folder / "node.toml")])
     assert done.exit_code == 0, done.output
     node = start(folder)
     answer = node.answer(hello(node, small_keys))
@@ -387,40 +427,8 @@ def test_the_same_files_undamaged_make_a_node(folder: Path) -> None:
     assert start(folder).committee_member == 1
 
 
-@pytest.mark.parametrize("role", ["platform", "collector"])
-def test_rows_come_from_operational_tables_as_of_a_date(tmp_path: Path, role: str) -> None:
-    consortium = make_consortium(people=2000, seed=1)
-    write(consortium, tmp_path)
-    party = next(party for party in consortium.parties if party.role == role)
-    contract = load_contract(Path(__file__).parents[3] / "simulations" / "contracts" / "consortium.toml")
-    (tmp_path / "contract.toml").write_text("")
-    (tmp_path / "key").write_text("")
-    (tmp_path / "node.toml").write_text(
-        f"""
-party = "{party.name}"
-role = "{role}"
-contract = "contract.toml"
-ceremony = "key"
-identity = "key"
-state = "state"
-
-[data]
-tables = "{party.name}"
-as_of = {consortium.as_of.isoformat()}
-"""
-    )
-    config = load_node_config(tmp_path / "node.toml")
-    assert config.data is not None
-    assert config.role is not None
-    rows = load_rows(config.data, contract, role=config.role)
-    assert len(rows) > 50
-    assert 0 < rows.outcome.mean() < 0.3
-    much_earlier = config.data.model_copy(update={"as_of": dt.date(1990, 1, 1)})
-    with pytest.raises(DataError):
-        load_rows(much_earlier, contract, role=config.role)
-
-
 def test_node_check_shows_rounds_and_price_and_sends_nothing(folder: Path) -> None:
+    accept(folder)
     done = CliRunner().invoke(app, ["node", "check", str(folder / "node.toml")])
     assert done.exit_code == 0, done.output
     assert "residuals 3" in done.stdout
@@ -434,7 +442,75 @@ def test_node_check_shows_rounds_and_price_and_sends_nothing(folder: Path) -> No
 def test_node_check_tells_what_is_wrong_with_the_data(folder: Path) -> None:
     rows = {name: column for name, column in ROWS.items() if name != "utilisation"}
     pq.write_table(pa.table(rows), folder / "rows.parquet")
+    accept(folder)
     done = CliRunner().invoke(app, ["node", "check", str(folder / "node.toml")])
     assert done.exit_code == 1
     assert "utilisation" in done.output
     assert "Traceback" not in done.output
+
+
+# What the owner decided
+
+
+def test_a_contract_that_the_owner_has_not_accepted_is_refused(folder: Path) -> None:
+    accept(folder)
+    (folder / "contract.toml").write_text((folder / "contract.toml").read_text() + "\n")
+    node_of(load_node_config(folder / "node.toml"))
+    change(folder / "contract.toml", "epsilon = 1.0", "epsilon = 0.9")
+    with pytest.raises(PolicyRefused, match=r"contract tiny, hash [0-9a-f]{64}, is not among the 1 that"):
+        node_of(load_node_config(folder / "node.toml"))
+
+
+def test_a_contract_that_opens_sums_of_too_few_is_refused(folder: Path) -> None:
+    accept(folder, smallest_cohort=4)
+    with pytest.raises(
+        PolicyRefused, match=r"opens sums of 3 organisations; policy\.toml asks for at least 4"
+    ):
+        node_of(load_node_config(folder / "node.toml"))
+
+
+def test_data_without_a_budget_are_refused(folder: Path) -> None:
+    accept(folder, budget="")
+    with pytest.raises(NodeConfigError, match=r"policy\.toml has no \[budget\], and this node has data"):
+        node_of(load_node_config(folder / "node.toml"))
+
+
+def test_a_nodes_porter_lets_only_its_operator_in(folder: Path, small_keys: SimulatedKeys) -> None:
+    accept(folder)
+    porter = porter_of(load_node_config(folder / "node.toml"))
+    ask = hello(start(folder), small_keys)
+    ours = replace(ask, version=version("fedscore"))
+    signed = replace(ours, signature=OPERATOR.sign(ASK_DOMAIN, ours.statement()))
+    assert isinstance(porter.answer(signed), Reply)
+    stranger = simulated_identity("stranger")
+    for signature in (b"", stranger.sign(ASK_DOMAIN, ours.statement())):
+        answer = porter.answer(replace(ours, signature=signature))
+        assert isinstance(answer, Refusal)
+        assert answer.code is RefusalCode.OPERATOR
+
+
+def test_a_node_whose_evidence_never_began_refuses(folder: Path, small_keys: SimulatedKeys) -> None:
+    shutil.rmtree(folder / "ledger")
+    (folder / "ledger").mkdir()
+    node = start(folder)
+    answer = node.answer(hello(node, small_keys))
+    assert isinstance(answer, Refusal)
+    assert answer.code is RefusalCode.LEDGER
+
+
+def test_what_a_node_sends_is_in_its_books(folder: Path, small_keys: SimulatedKeys) -> None:
+    node = start(folder)
+    said = hello(node, small_keys)
+    turn = Agenda(node.contract, run=RUN).turn((), round_number=1, head=said.head.hash)
+    ask = replace(said, phase=Phase.COLLECT, round=1, request_hash=turn.envelope.digest)
+    answer = node.answer(ask)
+    assert isinstance(answer, Reply)
+    config = load_node_config(folder / "node.toml")
+    books = books_of(config, load_policy(config.policy), identity_of(config))
+    with books.locked():
+        books.verify()
+        (run,) = books.spending().runs
+    assert run.contract == node.contract.hash()
+    (charge,) = run.charges
+    assert (charge.round, charge.name) == (1, "histogram")
+    assert list(leaves(charge.event)) == [turn.envelope.request.event]

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.memory import Collected, FileMemory, Memory, MemoryOnly, NodeState, Release
+from clients.memory import Collected, FileMemory, Mark, Memory, MemoryOnly, NodeState, Release
 from fedscore.errors import NodeConfigError
 from fedscore.messages import Head
 from fedscore.sums import SumShape
@@ -76,6 +76,7 @@ STATES = {
     "an answer": NodeState(head=HEAD, collected=COLLECTED),
     "an answer without bytes": NodeState(head=HEAD, collected=replace(COLLECTED, submission=b"")),
     "a release": NodeState(head=HEAD, released=RELEASED),
+    "books": NodeState(head=HEAD, books=Mark(sequence=7, hash="9e" * 32)),
     "runs that ended": NodeState(head=HEAD, ended=("cd" * 16, "ef" * 16)),
     "abstaining": NodeState(head=SERIES.genesis, abstains=True),
     "abstaining with submissions": NodeState(
@@ -285,7 +286,7 @@ def test_keys_have_memories_of_their_own(tmp_path: Path) -> None:
 def test_a_node_without_a_memory_does_not_begin_one_by_itself(tmp_path: Path) -> None:
     """It would not know that it had forgotten something."""
     for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(NodeConfigError, match=r"holds no memory of this key: .* fedscore node init"):
+        with pytest.raises(NodeConfigError, match=r"holds no memory of this key: .* fedscore node begin"):
             FileMemory(folder, SERIES)
     assert list(tmp_path.iterdir()) == []
 

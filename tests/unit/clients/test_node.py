@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clients.node
+from clients.books import NoBooks
 from clients.memory import Collected, MemoryOnly, NodeState
 from clients.node import AUDITOR, Node, Submitter
 from fedscore.contract import Contract, NoiseMode
@@ -130,7 +133,7 @@ def test_a_hellos_signature_covers_all_that_the_server_goes_by(bench: Bench, lie
 
 def test_a_hello_is_the_same_whatever_the_data(bench: Bench, make_rows: MakeRows) -> None:
     hello = bench.ask(Phase.HELLO)
-    empty = node_with(bench, load_rows=lambda: make_rows(0, 1))
+    empty = node_with(bench, load_rows=lambda _day: make_rows(0, 1))
     assert empty.answer(hello) == bench.answer("agency", hello)
 
 
@@ -562,12 +565,13 @@ def test_every_refusal_has_a_code_and_its_text_stays_here(
         series=bench.series,
         signer=simulated_identity("north"),
         memory=bench.memories["north"],
+        books=NoBooks(),
         submitter=None,
         member=Refusing(kind(CANARY)),
     )
     with caplog.at_level(logging.WARNING):
         answer = node.answer(bench.ask(Phase.OPEN, bench.collect(["south", "agency"]) | {"north": b""}))
-    assert answer == Refusal(party="north", phase=Phase.OPEN, round=1, code=code)
+    assert answer == Refusal(version=version("fedscore"), party="north", phase=Phase.OPEN, round=1, code=code)
     assert CANARY in caplog.text
 
 
@@ -600,9 +604,15 @@ class Broken:
             raise self.error
 
 
-@pytest.mark.parametrize("error", [OSError(28, CANARY), NodeConfigError(CANARY)], ids=["disk", "damage"])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(OSError(28, CANARY), RefusalCode.INTERNAL), (NodeConfigError(CANARY), RefusalCode.LEDGER)],
+    ids=["disk", "damage"],
+)
 @pytest.mark.parametrize("at", ["locked", "load", "store"])
-def test_what_cannot_be_written_down_does_not_leave(bench: Bench, at: str, error: Exception) -> None:
+def test_what_cannot_be_written_down_does_not_leave(
+    bench: Bench, at: str, error: Exception, code: RefusalCode
+) -> None:
     submissions = bench.collect()
     broken = Broken(at=at, error=error, state=NodeState(head=bench.head))
     bench.restart("north", broken)
@@ -612,7 +622,9 @@ def test_what_cannot_be_written_down_does_not_leave(bench: Bench, at: str, error
         bench.ask(Phase.PROVE, submissions),
     ):
         answer = bench.answer("north", ask)
-        assert answer == Refusal(party="north", phase=ask.phase, round=1, code=RefusalCode.INTERNAL)
+        assert answer == Refusal(
+            version=version("fedscore"), party="north", phase=ask.phase, round=1, code=code
+        )
     assert broken.stored == []
     broken.at = "nowhere"
     submissions["north"] = bench.payload("north", bench.ask(Phase.COLLECT))
@@ -622,7 +634,7 @@ def test_what_cannot_be_written_down_does_not_leave(bench: Bench, at: str, error
 def node_with(
     bench: Bench,
     *,
-    load_rows: Callable[[], Rows],
+    load_rows: Callable[[dt.date], Rows],
     sealer: PlainSealer | None = None,
     agenda_of: Callable[[Contract, str], Agenda] | None = None,
 ) -> Node:
@@ -632,6 +644,7 @@ def node_with(
         series=bench.series,
         signer=simulated_identity("agency"),
         memory=bench.memories["agency"],
+        books=NoBooks(),
         submitter=Submitter(
             load_rows=load_rows, sealer=sealer or PlainSealer(), randomness=SystemRandomness()
         ),
@@ -650,10 +663,10 @@ class Leaky(PlainSealer):
 def test_whatever_the_data_cause_leaves_as_one_code_without_text(
     bench: Bench, make_rows: MakeRows, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken() -> Rows:
+    def broken(_day: dt.date) -> Rows:
         raise RuntimeError(CANARY)
 
-    def unfit() -> Rows:
+    def unfit(_day: dt.date) -> Rows:
         raise DataError(f"a message about data, such as {CANARY}")
 
     def confused(_contract: Contract, _run: str) -> Agenda:
@@ -663,15 +676,17 @@ def test_whatever_the_data_cause_leaves_as_one_code_without_text(
     nodes = [
         (node_with(bench, load_rows=broken), RefusalCode.INTERNAL),
         (node_with(bench, load_rows=unfit), RefusalCode.DATA),
-        (node_with(bench, load_rows=lambda: rows, sealer=Leaky()), RefusalCode.INTERNAL),
-        (node_with(bench, load_rows=lambda: rows, agenda_of=confused), RefusalCode.INTERNAL),
+        (node_with(bench, load_rows=lambda _day: rows, sealer=Leaky()), RefusalCode.INTERNAL),
+        (node_with(bench, load_rows=lambda _day: rows, agenda_of=confused), RefusalCode.INTERNAL),
     ]
     ask = bench.ask(Phase.COLLECT)
     for node, code in nodes:
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             answer = node.answer(ask)
-        assert answer == Refusal(party="agency", phase=Phase.COLLECT, round=1, code=code)
+        assert answer == Refusal(
+            version=version("fedscore"), party="agency", phase=Phase.COLLECT, round=1, code=code
+        )
         assert CANARY in caplog.text, "the owner's own log does not say what happened"
     assert bench.memories["agency"].load().collected is None
     assert bench.payload("agency", ask)
@@ -679,14 +694,14 @@ def test_whatever_the_data_cause_leaves_as_one_code_without_text(
 
 def test_too_many_rows_are_refused_before_anything_is_sent(bench: Bench, make_rows: MakeRows) -> None:
     rows = make_rows(bench.contract.rows.row_cap + 1, 1)
-    answer = node_with(bench, load_rows=lambda: rows).answer(bench.ask(Phase.COLLECT))
+    answer = node_with(bench, load_rows=lambda _day: rows).answer(bench.ask(Phase.COLLECT))
     assert isinstance(answer, Refusal)
     assert answer.code is RefusalCode.DATA
     assert bench.memories["agency"].load().collected is None
 
 
 def test_a_party_without_rows_still_sends_noise(bench: Bench, make_rows: MakeRows) -> None:
-    answer = node_with(bench, load_rows=lambda: make_rows(0, 1)).answer(bench.ask(Phase.COLLECT))
+    answer = node_with(bench, load_rows=lambda _day: make_rows(0, 1)).answer(bench.ask(Phase.COLLECT))
     assert isinstance(answer, Reply)
     assert np.count_nonzero(np.frombuffer(answer.payload, dtype="<i8"))
 
@@ -694,7 +709,7 @@ def test_a_party_without_rows_still_sends_noise(bench: Bench, make_rows: MakeRow
 def test_what_is_refused_needs_no_rows(bench: Bench) -> None:
     """Else an owner's data would be read, and time be told, for a server that lies."""
 
-    def loaded() -> Rows:
+    def loaded(_day: dt.date) -> Rows:
         raise AssertionError("the rows were read")
 
     node = node_with(bench, load_rows=loaded)

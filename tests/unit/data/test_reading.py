@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fedscore.contract import Contract, Role
-from fedscore.data import Rows, read_rows, rows_from_table, sources
+from fedscore.data import Rows, read_rows, rows_from_table, sources, training_rows
 from fedscore.data.columns import ColumnReader
 from fedscore.errors import DataError
 
@@ -268,9 +268,25 @@ def test_counts_add_up_over_batches_and_ids_repeat_across_them(
     assert "column 'bad': 4 rows with an outcome outside" in told
 
 
-def test_a_table_without_rows_is_refused(contract: Contract) -> None:
-    told = refusal(lambda: rows_from_table(table_of().slice(0, 0), contract, role=Role.PLATFORM))
-    assert "it holds no rows: at least one is needed" in told
+@pytest.mark.parametrize("kind", ["table", "table without batches", ".parquet", ".csv"])
+@pytest.mark.parametrize("role", Role)
+def test_no_rows_are_no_error(contract: Contract, tmp_path: Path, kind: str, role: Role) -> None:
+    """A node that refused for it would tell that it has none."""
+    empty = table_of().slice(0, 0) if kind != "table without batches" else table_of().schema.empty_table()
+    if kind.startswith("."):
+        write = pq.write_table if kind == ".parquet" else pyarrow.csv.write_csv
+        write(empty, tmp_path / f"rows{kind}")
+        rows = read_rows(tmp_path / f"rows{kind}", contract, role=role)
+    else:
+        rows = rows_from_table(empty, contract, role=role)
+    assert rows.cells.shape == (0, len(contract.tables))
+    assert len(rows) == len(rows.ids) == len(rows.persons) == 0
+    assert len(training_rows(rows, contract)) == 0
+
+
+def test_columns_are_missing_also_where_there_are_no_rows(contract: Contract) -> None:
+    empty = table_of(late=None).slice(0, 0)
+    assert "column 'late' is missing" in refusal(lambda: rows_from_table(empty, contract, role=Role.PLATFORM))
 
 
 def test_a_column_twice_is_refused(contract: Contract) -> None:
@@ -318,9 +334,8 @@ def test_a_line_break_within_quotes_ends_no_block(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "file.csv is empty: a header and at least one row are needed"),
+        (b"", "file.csv is empty: a header is needed"),
         (b"\n\n", "is empty"),
-        (HEADER, "it holds no rows"),
         (
             HEADER + b"1,ann,0,31337kr,1,1,card,1\n2,b,0,1.234,1,1,card,1\n",
             "column 'credit limit': 1 row with text",

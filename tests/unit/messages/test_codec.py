@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import numpy as np
@@ -80,7 +81,9 @@ REPLY = Reply(
 GREETING = replace(
     REPLY, phase=Phase.HELLO, round=0, request_hash="", signature=SIGNED, payload=HEAD.to_bytes()
 )
-REFUSAL = Refusal(party="shop-a", phase=Phase.OPEN, round=2, code=RefusalCode.COHORT)
+REFUSAL = Refusal(
+    version=version("fedscore"), party="shop-a", phase=Phase.OPEN, round=2, code=RefusalCode.COHORT
+)
 
 
 def hexadecimal(digits: int) -> st.SearchStrategy[str]:
@@ -145,7 +148,9 @@ def answers(draw: st.DrawFn) -> Reply | Refusal:
     number = 0 if hello else draw(rounds)
     if draw(st.booleans()):
         code = draw(st.sampled_from(RefusalCode))
-        return Refusal(party=draw(names | st.just("")), phase=phase, round=number, code=code)
+        return Refusal(
+            version=version("fedscore"), party=draw(names | st.just("")), phase=phase, round=number, code=code
+        )
     return Reply(
         party=draw(names),
         role=draw(names),

@@ -6,21 +6,33 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from clients.books import NoBooks
 from clients.memory import Memory, MemoryOnly
 from clients.node import Node, Submitter
+from fedscore.card import Card, Scale
 from fedscore.contract import Contract, Party, Role
 from fedscore.data import Rows
 from fedscore.errors import OpeningError
 from fedscore.learners.agenda import Agenda
+from fedscore.learners.program import Steps
 from fedscore.learners.scorecard.program import Scorecard
 from fedscore.learners.scorecard.settings import Settings
 from fedscore.messages import Ask, Head, Refusal, Reply
-from fedscore.sums import Envelope, OpenedSum
+from fedscore.sums import (
+    Contributions,
+    DenseContributions,
+    Envelope,
+    OpenedSum,
+    PlannedSum,
+    Query,
+)
 from fedscore.sums.series import KeySeries
 from server.chronicle import Chronicle, VolatileChronicle
 from server.coordinator import Coordinator, RunResult
@@ -174,12 +186,77 @@ def make_short_agendas() -> Callable[[], Callable[[Contract, str], Agenda]]:
     return short_agendas
 
 
+@dataclass(frozen=True)
+class ThreeSums:
+    """The shortest program that has a first, a middle and a last sum; each depends on the ones before."""
+
+    @property
+    def plan(self) -> tuple[PlannedSum, ...]:
+        return tuple(
+            PlannedSum(
+                name=name,
+                share=Fraction(1, 3),
+                sensitivity_squared=Fraction(1),
+                largest=Fraction(1),
+                integral=False,
+                dimension_limit=6,
+            )
+            for name in ("first", "middle", "last")
+        )
+
+    def steps(self) -> Steps:
+        shift = 0.0
+        for dimension in (3, 6, 4):
+            released = yield Shifted(dimension, shift)
+            shift = float(np.abs(released.values).sum() % 1)
+        return Card(
+            software_version="0",
+            contract_hash="0" * 64,
+            contract_name="three sums",
+            outcome="bad",
+            scale=Scale(),
+            intercept_points=shift,
+            characteristics=(),
+            interactions=(),
+        )
+
+
+class Shifted(Query):
+    """Every record adds the same small vector."""
+
+    def __init__(self, dimension: int, shift: float) -> None:
+        self.dimension = dimension
+        self.shift = shift
+
+    def contributions(self, rows: Rows) -> Contributions:
+        return DenseContributions(values=np.full((len(rows), self.dimension), 0.3 * self.shift))
+
+
+@pytest.fixture(scope="session")
+def three_sums() -> Callable[[Contract, str], Agenda]:
+    """Derives the run of three sums, once for all circles."""
+    derived: dict[tuple[str, str], Agenda] = {}
+
+    def agenda_of(contract: Contract, run: str) -> Agenda:
+        key = (contract.hash(), run)
+        if key not in derived:
+            derived[key] = Agenda(contract, run=run, program=ThreeSums())
+        return derived[key]
+
+    return agenda_of
+
+
 @pytest.fixture(scope="session")
 def make_circle(make_rows: Callable[[int, int], Rows], circle_contract: Contract) -> Callable[..., Circle]:
     """Makes a fresh circle; `auditors=True` leaves the committee to auditors alone."""
 
     def make(
-        contract: Contract = circle_contract, *, count: int = 200, auditors: bool = False, **privacy: int
+        contract: Contract = circle_contract,
+        *,
+        count: int = 200,
+        auditors: bool = False,
+        agenda_of: Callable[[Contract, str], Agenda] | None = None,
+        **privacy: int,
     ) -> Circle:
         contract = contract.with_privacy(**privacy) if privacy else contract
         terms = contract.encryption.committee
@@ -197,7 +274,7 @@ def make_circle(make_rows: Callable[[int, int], Rows], circle_contract: Contract
             },
             colluding_members=terms.colluding_members,
         )
-        agenda_of = short_agendas()
+        agenda_of = agenda_of or short_agendas()
         memories: dict[str, Memory] = {}
         nodes: dict[str, Node] = {}
         for number, name in enumerate(dict.fromkeys([*parties, *members])):
@@ -208,8 +285,9 @@ def make_circle(make_rows: Callable[[int, int], Rows], circle_contract: Contract
                 series=series,
                 signer=simulated_identity(name),
                 memory=memories[name],
+                books=NoBooks(),
                 submitter=Submitter(
-                    load_rows=lambda number=number: make_rows(count, number),  # type: ignore[misc]  # binds this turn's number
+                    load_rows=lambda _day, number=number: make_rows(count, number),  # type: ignore[misc]  # binds this turn's number
                     sealer=PlainSealer(),
                     randomness=SeededRandomness(number),
                 )

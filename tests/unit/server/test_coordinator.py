@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def test_one_absence_more_than_allowed_ends_the_run_by_name(make_circle: MakeCir
 
     assert str(failure.value) == (
         "gradient 1: 2 parties answered, 3 are needed; without an answer: agency, west; the contract pays "
-        "for 0 spare rounds: the run ends here, and what it opened stays spent; begin a new run when all are "
+        "for 0 spare rounds: the run is interrupted, and what it opened stays spent; resume it when all are "
         "back\n"
         f"  - agency {GONE}\n"
         f"  - west {GONE}"
@@ -243,7 +244,7 @@ def test_a_round_is_asked_again_as_often_as_is_paid_for_and_no_more(
     circle = make_circle(spare_rounds=spare_rounds)
     circle.hook = silence(phase, "agency", "west", "south", rounds=lambda number: number >= 2)
 
-    with pytest.raises(RunFailed, match=f"the contract pays for {spare_rounds} spare rounds: the run ends"):
+    with pytest.raises(RunFailed, match=f"the contract pays for {spare_rounds} spare rounds: the run is"):
         circle.run()
 
     collected = [ask for _, ask in circle.asked if ask.phase is Phase.COLLECT]
@@ -300,7 +301,7 @@ def test_one_absent_member_more_ends_the_run_by_name_after_a_second_try_of_the_s
 
     assert str(failure.value) == (
         "covariance: 4 of 5 needed partial openings arrived; the contract pays for 0 spare rounds: the run "
-        "ends here, and what it opened stays spent; begin a new run when all are back\n"
+        "is interrupted, and what it opened stays spent; resume it when all are back\n"
         f"  - committee member auditor-1 {GONE}\n"
         f"  - committee member auditor-2 {GONE}\n"
         f"  - committee member auditor-3 {GONE}"
@@ -452,7 +453,13 @@ def test_a_member_that_refuses_to_prove_is_not_called_a_liar_and_costs_one_round
         if name != "west" or not isinstance(answer, Reply):
             return answer
         if ask.phase is Phase.PROVE:
-            return Refusal(party="west", phase=ask.phase, round=ask.round, code=RefusalCode.INTERNAL)
+            return Refusal(
+                version=version("fedscore"),
+                party="west",
+                phase=ask.phase,
+                round=ask.round,
+                code=RefusalCode.INTERNAL,
+            )
         return replace(answer, payload=b"?" * 32) if ask.phase is Phase.OPEN else answer
 
     circle.hook = wrong_and_mute
@@ -460,7 +467,10 @@ def test_a_member_that_refuses_to_prove_is_not_called_a_liar_and_costs_one_round
 
     assert (len(result.openings), result.liars, result.abandoned) == (4, (), 0)
     assert circle.seen.notices == [
-        "histogram: committee member west refused (internal-error), and its partial opening is left out"
+        (
+            "histogram: committee member west refused (internal-error): something went wrong inside it; its "
+            "own log says what, and its partial opening is left out"
+        )
     ]
     assert {ask.round for _, ask in circle.asked if ask.phase is Phase.PROVE} == {1}
 
@@ -528,8 +538,8 @@ def test_more_liars_than_can_be_spared_end_the_run_by_name_and_spend_nothing_on_
 
     message = str(failure.value)
     assert message.startswith(
-        "histogram: 4 of 5 needed partial openings are proven; 4 committee members are left, and 5 are "
-        "needed to open a sum: the run ends here"
+        "histogram: 4 of 5 needed partial openings are proven; too many committee members have lied to "
+        "open a sum without them: the run ends here"
     )
     for name in ("north", "auditor-1", "auditor-2"):
         assert f"committee member {name} {OUT}" in message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -240,7 +241,9 @@ def test_an_auditor_without_its_seat_is_nobody(hall: Hall) -> None:
 
 
 def test_refusals_and_silence_are_for_the_coordinator_to_tell(hall: Hall) -> None:
-    hall.answers[SOUTH] = Refusal(party="north", phase=Phase.HELLO, round=0, code=RefusalCode.CONTRACT)
+    hall.answers[SOUTH] = Refusal(
+        version=version("fedscore"), party="north", phase=Phase.HELLO, round=0, code=RefusalCode.CONTRACT
+    )
     hall.answers[WEST] = Silence(reason="no answer")
 
     met = hall.read()
@@ -422,7 +425,7 @@ def test_who_knows_more_than_is_vouched_for_stays_out_of_one_run_and_is_back_in_
     chronicle = VolatileChronicle(circle.series)
 
     circle.run(chronicle=chronicle)
-    assert circle.seen.notices[0] == "histogram: north refused (transcript-refused)"
+    assert circle.seen.notices[0].startswith("histogram: north refused (transcript-refused): ")
     circle.seen.notices.clear()
     circle.run(chronicle=chronicle)
 

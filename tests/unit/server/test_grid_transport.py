@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
 from flwr.app import ConfigRecord, Error, Message, RecordDict
@@ -16,7 +17,9 @@ from fedscore.messages.codec import decode_ask, encode_answer
 from server.grid_transport import GridTransport
 from server.transport import Silence, Transport
 from simulations.in_process_grid import Fault, InProcessGrid
+from simulations.keys import simulated_identity
 
+OPERATOR = simulated_identity("operator")
 ASK = Ask(
     phase=Phase.COLLECT,
     run="1" * 32,
@@ -57,7 +60,9 @@ def collect(message: Message, context: object) -> Message:
     if party == "stranger":
         return Message(RecordDict({MARKER: ConfigRecord({"text": MARKER})}), reply_to=message)
     if party == "refuser":
-        refusal = Refusal(party=party, phase=Phase.COLLECT, round=1, code=RefusalCode.DATA)
+        refusal = Refusal(
+            version=version("fedscore"), party=party, phase=Phase.COLLECT, round=1, code=RefusalCode.DATA
+        )
         return Message(encode_answer(refusal), reply_to=message)
     return Message(encode_answer(answer_of(party, decode_ask(message.content))), reply_to=message)
 
@@ -71,7 +76,7 @@ def grid_of(*parties: str, fault: Fault | None = None, at: int = 0) -> InProcess
 
 
 def transport_over(grid: InProcessGrid, timeout_seconds: float = 0.05) -> Transport:
-    return GridTransport(grid, poll_seconds=0.01, timeout_seconds=timeout_seconds)
+    return GridTransport(grid, signer=OPERATOR, poll_seconds=0.01, timeout_seconds=timeout_seconds)
 
 
 def test_every_ask_gets_the_answer_of_its_own_node() -> None:
@@ -103,7 +108,9 @@ def test_nothing_asked_is_nothing_answered() -> None:
 def test_a_refusal_is_an_answer() -> None:
     answers = transport_over(grid_of("refuser")).ask({ONE: ASK})
 
-    assert answers[ONE] == Refusal(party="refuser", phase=Phase.COLLECT, round=1, code=RefusalCode.DATA)
+    assert answers[ONE] == Refusal(
+        version=version("fedscore"), party="refuser", phase=Phase.COLLECT, round=1, code=RefusalCode.DATA
+    )
 
 
 @pytest.mark.parametrize("fault", [Fault.DROP, Fault.LOSE_REPLY])
@@ -166,7 +173,7 @@ class _SlowGrid(InProcessGrid):
 
 def test_answers_that_come_one_by_one_and_out_of_order_are_all_collected() -> None:
     grid = _SlowGrid(app, [{"party": party} for party in ("shop-a", "shop-b", "agency")])
-    transport = GridTransport(grid, poll_seconds=0.001, timeout_seconds=10)
+    transport = GridTransport(grid, signer=OPERATOR, poll_seconds=0.001, timeout_seconds=10)
 
     answers = transport.ask(dict.fromkeys(NAMES, ASK))
 
@@ -209,3 +216,20 @@ def test_a_message_lives_no_longer_than_the_wait_for_it() -> None:
     transport_over(InProcessGrid(app, [{"party": "shop-a"}], fault=note), timeout_seconds=7).ask({ONE: ASK})
 
     assert lifetimes == [(7, "1")]
+
+
+def test_a_stop_ends_the_wait_and_keeps_what_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    transport = GridTransport(
+        grid_of("shop-a", "shop-b", "agency", fault=Fault.DROP, at=TWO),
+        signer=OPERATOR,
+        timeout_seconds=3600,
+        stopping=lambda: len(pauses) == 2,
+    )
+
+    answers = transport.ask(dict.fromkeys(NAMES, ASK))
+
+    assert len(pauses) == 2
+    assert isinstance(answers[ONE], Reply)
+    assert isinstance(answers[TWO], Silence)

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from fedscore.card import Card, Scale
-from server.record import RunRecord, RunStatus, write_card, write_record
+from server.record import RunRecord, RunStatus, read_record, write_card, write_record
 
 RECORD = RunRecord(
     run="1" * 32,
     status=RunStatus.FINISHED,
     contract_hash="2" * 64,
     rounds_opened=9,
+    rounds=9,
     values_per_party=12,
     bytes_per_party=345,
     rounds_abandoned=1,
@@ -61,6 +62,21 @@ def test_a_record_replaces_the_one_before_in_one_step(
 
     assert (tmp_path / "run.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_record_reads_back_and_what_is_none_is_not_read(tmp_path: Path) -> None:
+    assert read_record(tmp_path) is None
+    write_record(RECORD, tmp_path)
+    assert read_record(tmp_path) == RECORD
+
+    for text in ("", "{", "[]", "{}", '{"status": "asleep"}', '{"status": "running", "more": 1}'):
+        (tmp_path / "run.json").write_text(text, encoding="utf-8")
+        assert read_record(tmp_path) is None
+
+
+@pytest.mark.parametrize("status", RunStatus)
+def test_a_run_that_is_running_or_interrupted_may_go_on(status: RunStatus) -> None:
+    assert status.is_end is (status not in (RunStatus.RUNNING, RunStatus.INTERRUPTED))
 
 
 def test_a_card_reads_back(tmp_path: Path) -> None:

@@ -13,15 +13,28 @@ from flwr.clientapp import ClientApp
 
 from fedscore.card import Card, Scale
 from fedscore.contract import Contract
-from fedscore.errors import CardError, FedscoreError, NodeConfigError, RunFailed
+from fedscore.errors import (
+    CardError,
+    FedscoreError,
+    LayoutError,
+    NodeConfigError,
+    RunFailed,
+    RunOver,
+    RunStopped,
+)
 from fedscore.sums.series import KeySeries
+from privacy.identities import Identity
 from privacy.paillier.ceremony import unsafe_deal_from_primes
 from server import app as server_app
 from server.app import app, run_once
+from server.checkpoint import Checkpoint, Stage
 from server.chronicle import FileChronicle
 from server.config import ServerConfig
 from server.coordinator import Coordinator, RunResult
+from server.operations import request_stop, status_of
+from server.record import RunStatus
 from server.transport import Transport
+from server.workplace import Workplace
 from simulations.in_process_grid import InProcessGrid
 from simulations.keys import SimulatedKeys, committee_names, record_of
 from simulations.loopback.parties import as_toml
@@ -48,10 +61,11 @@ RESULT = RunResult(
 
 
 class FakeCoordinator:
-    """Opens two sums, notices something, and ends as it is told."""
+    """Takes a round, opens two sums, notices something, and ends as it is told."""
 
     run_id = "1" * 32
-    ending: Exception | None = None
+    ending: BaseException | None = None
+    has_asked = True
     made_with: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, *, transport: Transport, observer: Any, **others: Any) -> None:  # noqa: ANN401 - a stand-in
@@ -60,12 +74,29 @@ class FakeCoordinator:
         FakeCoordinator.made_with = others
 
     def run(self) -> RunResult:
+        if not FakeCoordinator.has_asked:
+            raise RunFailed("nobody is there")
+        FakeCoordinator.made_with["checkpoints"].store(checkpoint_of(FakeCoordinator.made_with["contract"]))
         for number in (1, 2):
             self.observer.round_opened("histogram", number, 9)
             self.observer.noticed(f"{number}: committee member south is silent")
         if FakeCoordinator.ending is not None:
             raise FakeCoordinator.ending
         return RESULT
+
+
+def checkpoint_of(contract: Contract) -> Checkpoint:
+    """Where a run stands whose first sum was opened."""
+    chronicle = FakeCoordinator.made_with["chronicle"]
+    return Checkpoint(
+        run="1" * 32,
+        contract_hash=contract.hash(),
+        standing=chronicle.load().after(2),
+        round=2,
+        stage=Stage.COLLECT,
+        parties=frozenset(contract.parties_by_name),
+        openings=(np.zeros(2, np.int64),),
+    )
 
 
 @pytest.fixture
@@ -79,11 +110,14 @@ def config(
 ) -> ServerConfig:
     monkeypatch.setattr(server_app, "Coordinator", FakeCoordinator)
     monkeypatch.setattr(FakeCoordinator, "ending", None)
+    monkeypatch.setattr(FakeCoordinator, "has_asked", True)
     (tmp_path / "contract.toml").write_text(as_toml(contract.model_dump(mode="json")), encoding="utf-8")
     (tmp_path / "ceremony.json").write_text(small_keys.record.to_json(), encoding="utf-8")
+    (tmp_path / "identity.json").write_text(Identity.generate("operator").to_json(), encoding="utf-8")
     return ServerConfig(
         contract=tmp_path / "contract.toml",
         ceremony=tmp_path / "ceremony.json",
+        identity=tmp_path / "identity.json",
         state=tmp_path / "state",
         join_seconds=0.05,
     )
@@ -107,6 +141,7 @@ def test_a_finished_run_leaves_a_card_and_a_record(config: ServerConfig, contrac
         "status": "finished",
         "contract_hash": contract.hash(),
         "rounds_opened": 2,
+        "rounds": 9,
         "reason": "",
         "values_per_party": 12,
         "bytes_per_party": 345,
@@ -114,18 +149,30 @@ def test_a_finished_run_leaves_a_card_and_a_record(config: ServerConfig, contrac
         "liars": ["south"],
         "noticed": ["1: committee member south is silent", "2: committee member south is silent"],
     }
-    assert sorted(path.name for path in config.state.iterdir()) == ["card.json", "run.json"]
+    assert sorted(path.name for path in config.state.iterdir()) == [
+        "card.json",
+        "run.json",
+        "run.lock",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("ending", "reason"),
+    ("ending", "status", "reason"),
     [
-        (RunFailed("two of three answered"), "two of three answered"),
-        (ValueError(MARKER), "an internal error: the server's log has its text"),
+        (RunFailed("two of three answered"), "interrupted", "two of three answered"),
+        (OSError(MARKER), "interrupted", "an internal error: the server's log has its text"),
+        (SystemExit(143), "interrupted", "its process was told to end"),
+        (RunOver("overtaken"), "failed", "overtaken"),
+        (LayoutError("out of bounds"), "failed", "out of bounds"),
+        (RunStopped("the operator ended it"), "stopped", "the operator ended it"),
     ],
 )
-def test_a_failed_run_says_why_and_leaves_no_card_of_an_earlier_one(
-    config: ServerConfig, monkeypatch: pytest.MonkeyPatch, ending: Exception, reason: str
+def test_a_run_that_does_not_come_to_its_end_says_why_and_leaves_no_card_of_an_earlier_one(
+    config: ServerConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: BaseException,
+    status: str,
+    reason: str,
 ) -> None:
     run_once(grid_of(3), config)
     monkeypatch.setattr(FakeCoordinator, "ending", ending)
@@ -134,9 +181,197 @@ def test_a_failed_run_says_why_and_leaves_no_card_of_an_earlier_one(
         run_once(grid_of(3), config)
 
     record = record_in(config)
-    assert (record["status"], record["reason"], record["rounds_opened"]) == ("failed", reason, 2)
+    assert (record["status"], record["reason"], record["rounds_opened"]) == (status, reason, 2)
     with pytest.raises(CardError, match="cannot be read"):
         Card.read(config.state / "card.json")
+    # Only an interrupted run is in the way of the next one, or can be resumed.
+    monkeypatch.setattr(FakeCoordinator, "ending", None)
+    is_open = status == "interrupted"
+    assert status_of(config.state).resumable is is_open
+    if is_open:
+        with pytest.raises(
+            NodeConfigError, match=f"run {'1' * 32} was interrupted: `fedscore server resume`"
+        ):
+            run_once(grid_of(3), config)
+        assert record_in(config) == record
+    run_once(grid_of(3), config, resume=is_open)
+    assert record_in(config)["status"] == "finished"
+
+
+def test_where_nothing_was_asked_for_a_run_has_failed(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeCoordinator, "has_asked", False)
+
+    with pytest.raises(RunFailed):
+        run_once(grid_of(3), config)
+
+    assert record_in(config)["status"] == "failed"
+    with pytest.raises(
+        NodeConfigError, match="there is nothing to resume: begin one with `fedscore server run`"
+    ):
+        run_once(grid_of(3), config, resume=True)
+    assert record_in(config)["reason"] == "nobody is there"
+
+
+def test_a_resumed_run_goes_on_from_its_checkpoint_and_with_its_record(
+    config: ServerConfig, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeCoordinator, "ending", RunFailed("two of three answered"))
+    with pytest.raises(RunFailed):
+        run_once(grid_of(3), config)
+    first = FakeCoordinator.made_with
+    assert first["resume"] is None
+    monkeypatch.setattr(FakeCoordinator, "ending", None)
+
+    run_once(grid_of(3), config, resume=True)
+
+    resumed = FakeCoordinator.made_with["resume"]
+    assert (resumed.run, resumed.round, resumed.contract_hash) == ("1" * 32, 2, contract.hash())
+    record = record_in(config)
+    assert (record["status"], record["reason"], len(record["noticed"])) == ("finished", "", 4)
+    assert not (config.state / "checkpoint.json").exists()
+
+
+@pytest.mark.parametrize("left", ["nothing", "running", "damaged"])
+def test_a_process_that_was_killed_leaves_a_run_to_be_resumed(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """Its record is as the last note left it, or was lost."""
+    monkeypatch.setattr(FakeCoordinator, "ending", RunFailed("two of three answered"))
+    with pytest.raises(RunFailed):
+        run_once(grid_of(3), config)
+    monkeypatch.setattr(FakeCoordinator, "ending", None)
+    file = config.state / "run.json"
+    contents = {"running": json.dumps({**record_in(config), "status": "running"}), "damaged": "{"}
+    file.unlink()
+    if left in contents:
+        file.write_text(contents[left], encoding="utf-8")
+
+    report = status_of(config.state)
+    with pytest.raises(NodeConfigError, match=f"run {'1' * 32} was interrupted"):
+        run_once(grid_of(3), config)
+    run_once(grid_of(3), config, resume=True)
+
+    assert report.record is not None
+    assert (report.record.status, report.resumable) == (RunStatus.INTERRUPTED, True)
+    assert report.record.reason.startswith("its process ended without a word")
+    assert record_in(config)["status"] == "finished"
+
+
+def test_a_damaged_checkpoint_is_refused_until_the_run_is_ended(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeCoordinator, "ending", RunFailed("two of three answered"))
+    with pytest.raises(RunFailed):
+        run_once(grid_of(3), config)
+    monkeypatch.setattr(FakeCoordinator, "ending", None)
+    (config.state / "checkpoint.json").write_text(MARKER, encoding="utf-8")
+
+    with pytest.raises(NodeConfigError, match=r"checkpoint\.json is damaged.*`fedscore server stop`"):
+        run_once(grid_of(3), config, resume=True)
+
+    record = record_in(config)
+    assert (record["status"], MARKER in record["reason"]) == ("interrupted", False)
+    assert not status_of(config.state).resumable
+    assert request_stop(config.state).record is not None
+    run_once(grid_of(3), config)
+    assert record_in(config)["status"] == "finished"
+
+
+def test_what_an_ended_run_knows_of_the_transcript_is_kept(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died between its checkpoint and the chronicle, and was ended there."""
+    monkeypatch.setattr(FakeCoordinator, "ending", RunFailed("two of three answered"))
+    with pytest.raises(RunFailed):
+        run_once(grid_of(3), config)
+    chronicle = FakeCoordinator.made_with["chronicle"]
+    assert chronicle.load().round == 0
+    request_stop(config.state)
+    monkeypatch.setattr(FakeCoordinator, "ending", None)
+
+    run_once(grid_of(3), config)
+
+    assert chronicle.load().round == 2
+    assert FakeCoordinator.made_with["resume"] is None
+
+
+def test_a_second_run_in_the_folder_is_refused_and_touches_nothing(config: ServerConfig) -> None:
+    run_once(grid_of(3), config)
+    before = record_in(config)
+
+    with (
+        Workplace(config.state).taken(),
+        pytest.raises(NodeConfigError, match=r"another process is at work in .*state: one run at a time"),
+    ):
+        run_once(grid_of(3), config)
+
+    assert record_in(config) == before
+    assert Card.read(config.state / "card.json") == CARD
+
+
+def test_a_stop_ends_the_wait_for_nodes_and_the_run(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_app, "Coordinator", Coordinator)
+    grid = grid_of(1)
+    place = Workplace(config.state)
+
+    def stop() -> list[int]:
+        assert status_of(config.state).at_work
+        assert request_stop(config.state).stopping
+        return [1]
+
+    monkeypatch.setattr(grid, "get_node_ids", stop)
+
+    with pytest.raises(RunStopped):
+        run_once(grid, config.model_copy(update={"join_seconds": 600.0}))
+
+    assert record_in(config)["status"] == "stopped"
+    assert not place.is_taken()
+
+
+def test_a_sign_that_an_earlier_process_missed_stops_nobody(config: ServerConfig) -> None:
+    config.state.mkdir()
+    Workplace(config.state).ask_to_stop()
+
+    run_once(grid_of(3), config)
+
+    assert record_in(config)["status"] == "finished"
+    assert not Workplace(config.state).must_stop()
+
+
+def test_too_few_nodes_leave_a_new_run_failed_and_a_resumed_one_interrupted(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeCoordinator, "ending", RunFailed("two of three answered"))
+    with pytest.raises(RunFailed):
+        run_once(grid_of(3), config)
+    monkeypatch.setattr(server_app, "Coordinator", Coordinator)
+    monkeypatch.setattr(server_app, "GridTransport", Nobody)
+
+    with pytest.raises(RunFailed, match="the run can be resumed"):
+        run_once(grid_of(3), config, resume=True)
+    assert (record_in(config)["status"], record_in(config)["rounds_opened"]) == ("interrupted", 1)
+
+    request_stop(config.state)
+    with pytest.raises(RunFailed, match="nothing was asked for yet"):
+        run_once(grid_of(3), config)
+    assert record_in(config)["status"] == "failed"
+
+
+class Nobody:
+    """A transport that reaches nobody."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def addresses(self) -> tuple[int, ...]:
+        return ()
+
+    def ask(self, asks: dict[int, Any]) -> dict[int, Any]:
+        assert not asks
+        return {}
 
 
 @pytest.mark.parametrize(
@@ -247,15 +482,25 @@ def test_a_run_without_a_configured_path_is_told_what_to_do(run_config: dict[str
         app(grid_of(1), context_of(run_config))
 
 
-def test_the_app_runs_with_the_configuration_that_the_run_names(config: ServerConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("resume", [None, False, True, "yes"])
+def test_the_app_runs_with_the_configuration_that_the_run_names(
+    config: ServerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: object
+) -> None:
+    if resume:
+        monkeypatch.setattr(FakeCoordinator, "ending", RunFailed("two of three answered"))
+        with pytest.raises(RunFailed):
+            run_once(grid_of(3), config)
+        monkeypatch.setattr(FakeCoordinator, "ending", None)
     content = {
         "contract": "contract.toml",
         "ceremony": "ceremony.json",
+        "identity": "identity.json",
         "state": "state",
         "join_seconds": 0.05,
     }
     (tmp_path / "server.toml").write_text(as_toml(content), encoding="utf-8")
 
-    app(grid_of(3), context_of({"config": str(tmp_path / "server.toml")}))
+    named = {"config": str(tmp_path / "server.toml")}
+    app(grid_of(3), context_of(named if resume is None else {**named, "resume": resume}))
 
     assert record_in(config)["status"] == "finished"

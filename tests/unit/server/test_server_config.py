@@ -1,4 +1,4 @@
-"""The server's configuration holds no key."""
+"""The server's configuration names no key that opens anything."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ contract = "contract.toml"
 ceremony = "ceremony.json"
 state = "runs"
 answer_seconds = 30
+identity = "identity.json"
 """
 
 
 def load(folder: Path, text: str) -> ServerConfig:
     (folder / "contract.toml").touch()
     (folder / "ceremony.json").touch()
+    (folder / "identity.json").touch()
     (folder / "server.toml").write_text(text, encoding="utf-8")
     return load_server_config(folder / "server.toml")
 
@@ -29,6 +31,7 @@ def test_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
 
     assert config.contract == tmp_path / "contract.toml"
     assert config.ceremony == tmp_path / "ceremony.json"
+    assert config.identity == tmp_path / "identity.json"
     assert config.state == tmp_path / "runs"
     assert config.answer_seconds == 30
 
@@ -41,7 +44,8 @@ def test_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
             'key_share = "share.json"',
             "line 4, key_share: there is no entry key_share",
         ),
-        ("answer_seconds = 30", 'identity = "id.json"', "line 4, identity: there is no entry identity"),
+        ('identity = "identity.json"', "", "identity: "),
+        ('"identity.json"', '"nothing.json"', "line 5, identity: there is no file"),
         ("answer_seconds = 30", "answer_seconds = 0", "line 4, answer_seconds: must be above 0"),
         (
             "answer_seconds",

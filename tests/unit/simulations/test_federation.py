@@ -198,7 +198,7 @@ def test_a_round_that_too_few_answer_is_asked_again_if_that_is_paid_for(
         lost = phase is Phase.COLLECT and number == 2 and name in {NAMES[0], NAMES[1]}
         return Fault.LOSE_REPLY if lost else None
 
-    with pytest.raises(RunFailed, match=r"pays for 0 spare rounds: the run ends here"):
+    with pytest.raises(RunFailed, match=r"pays for 0 spare rounds: the run is interrupted"):
         train_federation(contract, rows, seed=4, wire=wire(Log(decide=two_lost).fate))
 
     log = Log(decide=two_lost)

@@ -26,12 +26,14 @@ from hypothesis import strategies as st
 from clients.config import load_node_config
 from clients.deployment import node_of
 from clients.memory import FileMemory
+from clients.policy import load_policy
 from fedscore.contract import CommitteeTerms, Contract, load_contract, parse_contract
 from fedscore.errors import ContractError, RunFailed, ScenarioError
 from fedscore.sums.ceremonies import ceremony_of
 from fedscore.sums.series import KeySeries
 from privacy.paillier.ceremony import unsafe_deal_from_primes
 from server import BUNDLE
+from server.bundling import bundle_hash
 from server.config import load_server_config
 from simulations.loopback import run_loopback
 from simulations.loopback.certificates import write_node_key, write_private, write_tls
@@ -78,6 +80,11 @@ def test_the_certificate_is_trusted_by_whoever_trusts_the_authority(tmp_path: Pa
 
     assert _handshake(server, authority, "localhost") is None
     assert "Hostname mismatch" in str(_handshake(server, authority, "example.org"))
+    (tmp_path / "old").mkdir()
+    old, certificate, key = write_tls(tmp_path / "old", valid=-dt.timedelta(seconds=1))
+    expired = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    expired.load_cert_chain(certificate, key)
+    assert "certificate has expired" in str(_handshake(expired, old, "localhost"))
     (tmp_path / "other").mkdir()
     stranger, _, _ = write_tls(tmp_path / "other")
     assert "unable to get" in str(_handshake(server, stranger, "localhost")) or "signature" in str(
@@ -250,6 +257,20 @@ def test_the_bundle_has_no_code_and_points_into_the_installed_package() -> None:
         assert hasattr(import_module(module), attribute)
 
 
+def test_every_owner_allows_the_contract_the_bundle_and_the_operator_and_nothing_else(
+    folders: tuple[Path, Agreed],
+) -> None:
+    out, agreed = folders
+    for name in agreed.identities:
+        policy = load_policy(load_node_config(out / name / "node.toml").policy)
+        assert policy.contracts == (agreed.contract.hash(),)
+        assert policy.bundles == (bundle_hash(),)
+        assert bytes.fromhex(policy.operator) == agreed.operator.public.signing_key
+        assert policy.budget is not None
+        assert policy.budget.run_epsilon == agreed.contract.privacy.epsilon
+        assert (out / name / "ledger" / "evidence.jsonl").is_file()
+
+
 def test_dates_are_written_as_dates() -> None:
     assert as_toml({"as_of": dt.date(2025, 6, 1)}) == "as_of = 2025-06-01\n"
 
@@ -302,8 +323,10 @@ def test_secrets_are_private_and_the_operator_holds_none(folders: tuple[Path, Ag
     assert sorted(path.name for path in (out / "operator").iterdir()) == [
         "ceremony.json",
         "contract.toml",
+        "identity.json",
         "server.toml",
     ]
+    assert stat.S_IMODE((out / "operator" / "identity.json").stat().st_mode) == 0o600
     config = load_server_config(out / "operator" / "server.toml")
     assert config.answer_seconds == 7
     assert ceremony_of(load_contract(config.contract), config.ceremony) == agreed.record

@@ -1,0 +1,200 @@
+"""What a source of data has spent, over all runs and all contracts, and whether it can afford another run.
+
+Formal guarantee: for one record of the source, everything that was ever released from it together is
+(epsilon, delta)-DP with the epsilon that `Spending.guarantee` gives, which never exceeds the limit. Runs are
+chosen adaptively, each after the results of those before it. What a run costs at most is fixed before its
+first release, and no run begins that the rest of the limit does not cover. That is a privacy filter, for
+which Gaussian mechanisms compose as if all had been chosen beforehand, their mu² adding up (Smith and
+Thakurta 2022, "Fully adaptive composition for Gaussian differential privacy"). The lattice's slack and
+redrawn tails add up as in `privacy.dp.accounting`.
+
+A run *reserves* its whole price when it begins. While it is open its reservation counts; once another one has
+begun, what it was charged counts. A charge is never taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from fedscore.errors import BudgetExhausted, LedgerMismatch
+from privacy.dp.accounting import Guarantee, guarantee
+from privacy.dp.events import Composed, DistributedGaussian, Event, leaves
+
+__all__ = ["Charge", "Limits", "RunSpending", "Spending", "event_fields", "event_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the owner of a source lets be spent.
+
+    Attributes:
+        epsilon: Over the source's life.
+        delta: Over the source's life: the delta at which `epsilon` is computed.
+        run_epsilon: The most that one run may cost by itself, at its contract's own delta.
+    """
+
+    epsilon: float
+    delta: float
+    run_epsilon: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """One release.
+
+    Attributes:
+        round: Its round, counted per key.
+        name: The sum's name.
+        event: What it costs.
+    """
+
+    round: int
+    name: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpending:
+    """One run.
+
+    Attributes:
+        run: Its id.
+        contract: Hash of its contract.
+        began: When it began here, UTC, as 2026-01-31T23:59:59Z.
+        reserved: What it may cost at most.
+        charges: What it was charged, by round.
+    """
+
+    run: str
+    contract: str
+    began: str
+    reserved: Event
+    charges: tuple[Charge, ...] = ()
+
+    @property
+    def charged(self) -> Event:
+        """All charges together."""
+        return Composed(events=tuple(charge.event for charge in self.charges))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """A source's history; methods return the next one, and change nothing.
+
+    Attributes:
+        runs: In the order in which they began. The last one is open, all others are over.
+        assumed: What else is taken as spent, because a record of it was lost.
+    """
+
+    runs: tuple[RunSpending, ...] = ()
+    assumed: tuple[Event, ...] = ()
+
+    @property
+    def open_run(self) -> RunSpending | None:
+        """The run whose reservation still counts."""
+        return self.runs[-1] if self.runs else None
+
+    @property
+    def spent(self) -> Event:
+        """What was charged so far, and what is taken as spent."""
+        return Composed(events=(*self.assumed, *(run.charged for run in self.runs)))
+
+    @property
+    def committed(self) -> Event:
+        """What was spent, and what the open run may still cost."""
+        if not self.runs:
+            return self.spent
+        before = replace(self, runs=self.runs[:-1]).spent
+        return Composed(events=(before, self.runs[-1].reserved))
+
+    def guarantee(self, *, delta: float, group: int = 1) -> Guarantee:
+        """What was charged so far, as a promise to one record, or to `group` of them together."""
+        return guarantee(self.spent, delta=delta, group=group)
+
+    def begin(self, run: RunSpending, limits: Limits) -> Spending:
+        """A new run, if it can be afforded as a whole; the one before it is over.
+
+        Args:
+            run: Without charges.
+            limits: The owner's.
+
+        Raises:
+            BudgetExhausted: With it, the source could spend more than its owner lets it.
+            LedgerMismatch: The run is not new.
+        """
+        if any(run.run == known.run for known in self.runs):
+            raise LedgerMismatch(f"run {run.run} has begun before: a run begins once")
+        return _within(replace(self, runs=(*self.runs, run)), limits)
+
+    def charge(self, run: str, charge: Charge, limits: Limits) -> Spending:
+        """One more release of the open run.
+
+        Args:
+            run: Its id.
+            charge: The release.
+            limits: The owner's, which may have been lowered since the run began.
+
+        Raises:
+            LedgerMismatch: The run is not open, or the round not after its others.
+            BudgetExhausted: The run has not reserved that much, or the source could spend more than allowed.
+        """
+        current = self.open_run
+        if current is None or current.run != run:
+            raise LedgerMismatch(f"run {run} is not the one that began last here: it is over")
+        if current.charges and charge.round <= current.charges[-1].round:
+            raise LedgerMismatch(f"round {charge.round} is not after those that run {run} was charged for")
+        charged = replace(current, charges=(*current.charges, charge))
+        if not _covers(current.reserved, charged.charged):
+            raise BudgetExhausted(
+                f"round {charge.round} would cost more than run {run} reserved when it began: nothing was "
+                "computed; begin a new run"
+            )
+        return _within(replace(self, runs=(*self.runs[:-1], charged)), limits)
+
+
+def event_fields(event: Event) -> list[dict[str, int]]:
+    """Writes what a release, or a program of them, costs, as whole numbers.
+
+    Raises:
+        LedgerMismatch: A part of it is unprotected: that has no place in a ledger.
+    """
+    fields: list[dict[str, int]] = []
+    for part in leaves(event):
+        if not isinstance(part, DistributedGaussian):
+            raise LedgerMismatch("a release without noise cannot be charged: use noise, or a simulation")
+        fields.append(
+            {
+                "dimension": part.dimension,
+                "honest_shares": part.honest_shares,
+                "sensitivity_squared": part.sensitivity_squared,
+                "share_variance": part.share_variance,
+                "total_shares": part.total_shares,
+            }
+        )
+    return fields
+
+
+def event_of(fields: Sequence[Mapping[str, int]]) -> Event:
+    """Reads what `event_fields` wrote."""
+    return Composed(events=tuple(DistributedGaussian(**part) for part in fields))
+
+
+def _covers(reserved: Event, charged: Event) -> bool:
+    """Whether charges stay within a reservation: by mu², which has no tolerance to be found."""
+    delta = 1e-6  # of no consequence to mu
+    return guarantee(charged, delta=delta).mu <= guarantee(reserved, delta=delta).mu
+
+
+def _within(spending: Spending, limits: Limits) -> Spending:
+    """A history that its owner's limits cover, with what its open run may still cost."""
+    after = guarantee(spending.committed, delta=limits.delta)
+    if not after.epsilon <= limits.epsilon:
+        spent = spending.guarantee(delta=limits.delta)
+        raise BudgetExhausted(
+            f"the run could bring what this source of data has spent from epsilon {spent.epsilon:.4f} to "
+            f"{after.epsilon:.4f} at delta {limits.delta:g}; its owner allows {limits.epsilon:g} over its "
+            "life: nothing was computed; ask for a cheaper program, or let the owner raise epsilon in "
+            "policy.toml"
+        )
+    return spending

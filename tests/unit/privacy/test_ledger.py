@@ -1,0 +1,210 @@
+"""A source's budget: what is covered, what is refused, and that nothing is ever given back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fedscore.errors import AccountingError, BudgetExhausted, LedgerMismatch
+from privacy.dp.accounting import guarantee
+from privacy.dp.events import Composed, DistributedGaussian, Event, NonPrivate
+from privacy.ledger import Charge, Limits, RunSpending, Spending, event_fields, event_of
+
+BEGAN = "2026-01-31T23:59:59Z"
+
+
+def a_sum(share_variance: int = 2000, dimension: int = 10) -> DistributedGaussian:
+    return DistributedGaussian(
+        sensitivity_squared=16,
+        share_variance=share_variance,
+        honest_shares=2,
+        dimension=dimension,
+        total_shares=3,
+    )
+
+
+SUM = a_sum()
+PROGRAM = Composed(events=(SUM,) * 3)
+DELTA = 1e-5
+PRICE = guarantee(PROGRAM, delta=DELTA).epsilon
+TWO_RUNS = guarantee(Composed(events=(PROGRAM,) * 2), delta=DELTA).epsilon
+
+
+def limits(epsilon: float) -> Limits:
+    return Limits(epsilon=epsilon, delta=DELTA, run_epsilon=100.0)
+
+
+def run(number: int, reserved: Event = PROGRAM, contract: str = "c1") -> RunSpending:
+    return RunSpending(run=f"{number:032x}", contract=contract, began=BEGAN, reserved=reserved)
+
+
+def name(number: int) -> str:
+    return run(number).run
+
+
+def charge(number: int, event: Event = SUM) -> Charge:
+    return Charge(round=number, name=f"sum {number}", event=event)
+
+
+def with_a_whole_run(number: int, before: Spending, allowed: Limits) -> Spending:
+    after = before.begin(run(number), allowed)
+    for one in range(3):
+        after = after.charge(name(number), charge(10 * number + one + 1), allowed)
+    return after
+
+
+def test_a_run_reserves_its_whole_price_at_once() -> None:
+    spending = Spending().begin(run(1), limits(PRICE))
+    assert spending.guarantee(delta=DELTA).epsilon == 0.0
+    assert guarantee(spending.committed, delta=DELTA).epsilon == PRICE
+
+
+def test_a_run_that_costs_a_hair_more_than_is_left_is_refused_and_told_why() -> None:
+    with pytest.raises(BudgetExhausted) as told:
+        Spending().begin(run(1), limits(PRICE * (1 - 1e-12)))
+    said = str(told.value)
+    assert f"from epsilon 0.0000 to {PRICE:.4f} at delta 1e-05" in said
+    assert "nothing was computed" in said
+    assert "raise epsilon in policy.toml" in said
+
+
+def test_the_third_run_under_a_budget_for_two_is_refused() -> None:
+    allowed = limits(TWO_RUNS)
+    spending = with_a_whole_run(2, with_a_whole_run(1, Spending(), allowed), allowed)
+    with pytest.raises(BudgetExhausted, match="could bring what this source of data has spent from epsilon"):
+        spending.begin(run(3), allowed)
+    assert spending.guarantee(delta=DELTA).epsilon == TWO_RUNS
+
+
+@pytest.mark.parametrize("contract", ["c1", "another"])
+def test_another_contract_refills_nothing(contract: str) -> None:
+    allowed = limits(PRICE)
+    spending = with_a_whole_run(1, Spending(), allowed)
+    with pytest.raises(BudgetExhausted):
+        spending.begin(run(2, contract=contract), allowed)
+
+
+def test_what_a_run_did_not_use_is_free_once_another_has_begun() -> None:
+    allowed = limits(TWO_RUNS)
+    spending = Spending().begin(run(1), allowed).charge(name(1), charge(1), allowed)
+    spending = spending.begin(run(2), allowed)
+    assert guarantee(spending.committed, delta=DELTA).epsilon < TWO_RUNS
+    left = Composed(events=(SUM, PROGRAM))
+    assert guarantee(spending.committed, delta=DELTA).epsilon == guarantee(left, delta=DELTA).epsilon
+
+
+def test_a_run_that_is_over_is_charged_no_more() -> None:
+    allowed = limits(100.0)
+    spending = Spending().begin(run(1), allowed).begin(run(2), allowed)
+    for over in (name(1), name(7)):
+        with pytest.raises(LedgerMismatch, match="is not the one that began last here: it is over"):
+            spending.charge(over, charge(1), allowed)
+    with pytest.raises(LedgerMismatch, match="it is over"):
+        Spending().charge(name(1), charge(1), allowed)
+
+
+def test_a_run_begins_once() -> None:
+    allowed = limits(100.0)
+    spending = Spending().begin(run(1), allowed).begin(run(2), allowed)
+    for again in (1, 2):
+        with pytest.raises(LedgerMismatch, match="a run begins once"):
+            spending.begin(run(again), allowed)
+
+
+@pytest.mark.parametrize("number", [0, 4, 5])
+def test_a_round_is_charged_once_and_after_those_before(number: int) -> None:
+    allowed = limits(100.0)
+    spending = Spending().begin(run(1), allowed).charge(name(1), charge(5), allowed)
+    with pytest.raises(LedgerMismatch, match=rf"round {number} is not after those"):
+        spending.charge(name(1), charge(number), allowed)
+
+
+def test_charges_beyond_the_reservation_are_refused() -> None:
+    allowed = limits(100.0)
+    spending = with_a_whole_run(1, Spending(), allowed)
+    with pytest.raises(BudgetExhausted, match=r"would cost more than run .* reserved when it began"):
+        spending.charge(name(1), charge(99), allowed)
+    smaller = Spending().begin(run(1), allowed)
+    with pytest.raises(BudgetExhausted, match="nothing was computed"):
+        smaller.charge(name(1), charge(1, a_sum(share_variance=100)), allowed)
+
+
+def test_even_the_smallest_charge_beyond_the_reservation_is_refused() -> None:
+    allowed = limits(100.0)
+    spending = with_a_whole_run(1, Spending(), allowed)
+    with pytest.raises(BudgetExhausted):
+        spending.charge(name(1), charge(99, a_sum(share_variance=10**12)), allowed)
+
+
+def test_a_limit_that_is_lowered_in_the_middle_of_a_run_refuses_the_next_charge() -> None:
+    spending = Spending().begin(run(1), limits(PRICE)).charge(name(1), charge(1), limits(PRICE))
+    lower = limits(PRICE * 0.99)
+    with pytest.raises(BudgetExhausted, match=f"its owner allows {lower.epsilon:g} over its life"):
+        spending.charge(name(1), charge(2), lower)
+    spending.charge(name(1), charge(2), limits(PRICE))
+
+
+def test_the_delta_of_the_limit_counts() -> None:
+    Spending().begin(run(1), limits(PRICE))
+    with pytest.raises(BudgetExhausted):
+        Spending().begin(run(1), replace(limits(PRICE), delta=DELTA / 10))
+
+
+def test_what_is_assumed_counts_as_spent() -> None:
+    spending = Spending(assumed=(PROGRAM,))
+    assert spending.guarantee(delta=DELTA).epsilon == PRICE
+    with pytest.raises(BudgetExhausted):
+        spending.begin(run(1), limits(PRICE))
+    spending.begin(run(1), limits(TWO_RUNS))
+
+
+def test_nothing_changes_what_was_there_before() -> None:
+    allowed = limits(100.0)
+    before = Spending().begin(run(1), allowed)
+    before.charge(name(1), charge(1), allowed)
+    before.begin(run(2), allowed)
+    assert before == Spending(runs=(run(1),))
+
+
+@pytest.mark.parametrize("epsilon", [float("nan"), float("-inf"), 0.0])
+def test_a_limit_that_is_none_covers_nothing(epsilon: float) -> None:
+    with pytest.raises(BudgetExhausted):
+        Spending().begin(run(1), limits(epsilon))
+
+
+def test_what_has_no_finite_price_cannot_begin() -> None:
+    with pytest.raises(BudgetExhausted):
+        Spending().begin(run(1, reserved=NonPrivate()), limits(1e300))
+
+
+def test_a_group_of_records_is_promised_less() -> None:
+    spending = with_a_whole_run(1, Spending(), limits(PRICE))
+    assert (
+        spending.guarantee(delta=DELTA, group=2).epsilon
+        == guarantee(PROGRAM, delta=DELTA, group=2).epsilon
+        > PRICE
+    )
+
+
+def test_events_are_written_as_whole_numbers_and_read_back() -> None:
+    nested = Composed(events=(SUM, Composed(events=(a_sum(30, 1), a_sum(40, 2))), Composed(events=())))
+    fields = event_fields(nested)
+    assert len(fields) == 3
+    assert {type(value) for part in fields for value in part.values()} == {int}
+    assert event_of(fields) == Composed(events=(SUM, a_sum(30, 1), a_sum(40, 2)))
+    assert guarantee(event_of(fields), delta=DELTA) == guarantee(nested, delta=DELTA)
+
+
+def test_what_is_unprotected_has_no_place_in_a_ledger() -> None:
+    with pytest.raises(LedgerMismatch, match="without noise cannot be charged"):
+        event_fields(Composed(events=(SUM, NonPrivate())))
+
+
+@pytest.mark.parametrize("field", ["sensitivity_squared", "share_variance", "honest_shares", "dimension"])
+def test_an_event_that_is_none_is_not_read(field: str) -> None:
+    (fields,) = event_fields(SUM)
+    with pytest.raises(AccountingError):
+        event_of([{**fields, field: 0}])
+    with pytest.raises(TypeError):
+        event_of([{name: value for name, value in fields.items() if name != field}])
