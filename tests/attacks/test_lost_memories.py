@@ -77,7 +77,7 @@ def signed_by_all(server: Server) -> dict[int, bytes]:
 
 def test_a_node_does_not_start_without_its_memory(server: Server, tmp_path: Path) -> None:
     """It does not begin one by itself, with or without a seat on the committee."""
-    with pytest.raises(NodeConfigError, match=r"holds no memory of this key.*fedscore node init") as refusal:
+    with pytest.raises(NodeConfigError, match=r"holds no memory of this key.*fedscore node begin") as refusal:
         FileMemory(tmp_path / "state", server.nodes.series)
     assert "fedscore keys accept" in str(refusal.value)
     assert not (tmp_path / "state").exists()

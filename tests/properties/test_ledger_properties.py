@@ -92,16 +92,17 @@ def played(steps: list[tuple[str, int, object]]) -> list[tuple[Spending, Spendin
                 if event is None and known is not None:
                     planned = list(leaves(known.reserved))
                     event = planned[len(known.charges) % len(planned)]
-                if event is not None:
-                    spent = Charge(round=round_number, name="sum", event=event)
-                    spending = spending.charge(run, spent, limits)
+                if event is None:
+                    raise LedgerMismatch("there is no such run")
+                spent = Charge(round=round_number, name="sum", event=event)
+                spending = spending.charge(run, spent, limits)
             happened = what
         states.append((before, spending, limit, happened))
     return states
 
 
 @given(steps=STEPS)
-@settings(max_examples=70)
+@settings(max_examples=30)
 def test_whatever_comes_the_limit_holds_and_nothing_is_taken_back(
     steps: list[tuple[str, int, object]],
 ) -> None:
@@ -124,7 +125,7 @@ def test_whatever_comes_the_limit_holds_and_nothing_is_taken_back(
 
 
 @given(steps=STEPS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_what_was_spent_is_priced_as_the_closed_form(steps: list[tuple[str, int, object]]) -> None:
     *_, (_, spending, _, _) = played(steps)
     found = spending.guarantee(delta=DELTA)
@@ -148,7 +149,8 @@ def test_opacus_prices_the_same_runs_higher(programs: list[list[DistributedGauss
         spending = spending.begin(run, limits)
         for place, event in enumerate(program, start=1):
             spending = spending.charge(run.run, Charge(round=place, name="sum", event=event), limits)
-    orders = np.concatenate([np.linspace(1.05, 12, 300), np.arange(12.5, 600, 0.5)]).tolist()
+    # The best order is about sqrt(2 ln(1/delta)) / mu: far out where mu is small.
+    orders = np.geomspace(1.05, 1e7, 3000).tolist()
     curve = sum(
         rdp.compute_rdp(
             q=1.0,
