@@ -32,7 +32,8 @@ def require_trusted(superlink: str, authority: Path) -> None:
         raise NodeConfigError(
             f"{authority.name} holds no certificate: put the operator's authority there, in PEM"
         ) from None
-    host, _, port = superlink.rpartition(":")
+    bracketed, _, port = superlink.rpartition(":")
+    host = bracketed.strip("[]")
     try:
         with (
             socket.create_connection((host, int(port)), timeout=_SECONDS) as connection,

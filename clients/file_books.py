@@ -37,6 +37,9 @@ EVIDENCE = "evidence.jsonl"
 LEDGER = "ledger.db"
 """Name of its view."""
 
+WRONG_CLOCK = dt.timedelta(days=1)
+"""No run begins while the newest line is further ahead of the clock: the clock was wrong then, or is now."""
+
 LONGEST_RUN = dt.timedelta(days=30)
 """A run that began longer ago is over: its consents are of the day on which it began."""
 
@@ -140,6 +143,10 @@ class FileBooks:
         tip = tip_of(self._view)
         return Mark(sequence=tip.entry.sequence, hash=tip.entry.hash)
 
+    def last_round(self, key: str) -> int:
+        """The newest round under a key that was paid for, or may have been."""
+        return self._view.last_round(key)
+
     def spending(self) -> Spending:
         """All runs with their charges."""
         return self._view.spending()
@@ -159,7 +166,9 @@ class FileBooks:
             events: What other runs may have released.
         """
         current = self._view.spending().open_run
-        lost = Composed(events=(*events, *([current.reserved] if current is not None else [])))
+        # Once is enough: another node.toml of the same source may be restored right after this one.
+        again = tip_of(self._view).entry.kind == "restored"
+        lost = Composed(events=(*events, *([current.reserved] if current is not None and not again else [])))
         self._append("restored", {"key": key, "through_round": through_round, "events": event_fields(lost)})
 
     def require_current(self, state: NodeState, head: Head) -> None:
@@ -199,6 +208,7 @@ class FileBooks:
             _require_open(spending, price.run)
             self._require_same(begun, price)
             return
+        self._require_clock()
         spending.begin(self._run(price, self._now()), self._within(price))
 
     def charge(self, expense: Expense) -> dt.date:
@@ -227,6 +237,7 @@ class FileBooks:
             view = self._view
         spending, limits = view.spending(), self._within(expense.price)
         if begun is None:
+            self._require_clock()
             spending = spending.begin(self._run(expense.price, self._now()), limits)
         _require_open(spending, run)
         spending.charge(run, Charge(round=expense.round, name=expense.name, event=expense.event), limits)
@@ -320,6 +331,16 @@ class FileBooks:
         now = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
         return max(now, tip_of(self._view).entry.time)
 
+    def _require_clock(self) -> None:
+        """Consents are judged by the day on which a run begins, so that day must be a true one."""
+        now, newest = dt.datetime.now(dt.UTC), tip_of(self._view).entry.time
+        if dt.datetime.fromisoformat(newest) - now > WRONG_CLOCK:
+            raise LedgerMismatch(
+                f"the newest line of {EVIDENCE} was written on {newest[:10]}, and this machine's clock says "
+                f"{now:%Y-%m-%d}: set it right; if it is right and was ahead before, go on with a new ledger "
+                "folder: fedscore node begin, then fedscore node restore with all runs that there ever were"
+            )
+
     def _agrees(self) -> bool:
         """Whether the ledger says what the evidence adds up to."""
         fresh = LedgerView.empty(None)
@@ -339,7 +360,9 @@ class FileBooks:
         if origin != self._origin:
             raise LedgerMismatch(
                 f"the books in {self._folder.name} are those of {origin[0]} about {origin[1]}, not of "
-                f"{self._origin[0]} about {self._origin[1]}, or under another identity: name the right folder"
+                f"{self._origin[0]} about {self._origin[1]}, or under another identity: name the right "
+                "folder; after a change of identity or source take a new one with fedscore node begin, and "
+                "charge all earlier runs to it with fedscore node restore"
             )
 
     def _require_same(self, begun: Begun, price: Price, *, key: str | None = None) -> None:

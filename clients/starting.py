@@ -90,7 +90,9 @@ def node_start(
     )
     inherited = {name: value for name, value in base.items() if not name.startswith("PYTHON")}
     # A proxy of the organisation's must not see what the node's own processes tell each other.
-    direct = ",".join(filter(None, [base.get("NO_PROXY") or base.get("no_proxy"), *_LOOPBACK]))
+    meeting = [connection.listen.rpartition(":")[0]] if connection.listen is not None else []
+    own = dict.fromkeys([*_LOOPBACK, *meeting, *(host.strip("[]") for host in meeting)])
+    direct = ",".join(filter(None, [base.get("NO_PROXY") or base.get("no_proxy"), *own]))
     return NodeStart(
         command=command,
         environment={

@@ -16,8 +16,8 @@ _MEANING = {
     RefusalCode.CONTRACT: "its owner accepted another contract; compare hashes with fedscore contract check",
     RefusalCode.REQUEST: "it derived another request from the contract; both sides need the same fedscore",
     RefusalCode.DATA: "its table does not fit the contract; its owner runs fedscore node check",
-    RefusalCode.ROUND: "it answered this round before, or a later one, or the run is over there; its own log "
-    "says which",
+    RefusalCode.ROUND: "it answered this round before, or a later one, or the run is over there: another has "
+    "followed, or it began more than 30 days ago; end it with fedscore server stop",
     RefusalCode.TRANSCRIPT: "nothing proves this server's transcript to it; bring the committee's nodes back",
     RefusalCode.COHORT: "the submissions are not those of an admissible cohort",
     RefusalCode.SUBMISSION: "a submission is malformed, unsigned or unproven; its own log names the party",

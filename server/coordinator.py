@@ -273,6 +273,8 @@ class Coordinator:
     def _ask_again(self, abandoned: RoundAbandoned) -> None:
         """Gives a round up for a new one, or fails; then the checkpoint stays at this very round."""
         problems = listed(abandoned.problems)
+        # Who lied is remembered also if the run is interrupted here.
+        self._store(replace(self._at, liars=self._liars))
         if self._committee.is_lost:
             raise RunOver(
                 f"{abandoned}; too many committee members have lied to open a sum without them: the run ends "

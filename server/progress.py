@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from server.record import RunRecord, RunStatus, write_record
+from server.record import RunRecord, RunStatus, read_record, write_record
 
 __all__ = ["Progress"]
 
@@ -29,8 +29,7 @@ class Progress:
         """
         self.record = interrupted or RunRecord(run="", status=RunStatus.FAILED, contract_hash="")
         self._folder = folder
-        # A card of an earlier run must not pass for this one's.
-        (folder / "card.json").unlink(missing_ok=True)
+        _put_aside(folder)
 
     def note(self, **changes: object) -> None:
         """Changes fields of the record, and writes it."""
@@ -46,3 +45,10 @@ class Progress:
         """See `server.coordinator.Observer`."""
         logger.warning("%s", what)
         self.note(noticed=(*self.record.noticed, what))
+
+
+def _put_aside(folder: Path) -> None:
+    """A card of an earlier run must not pass for this one's; but it was paid for, and is kept."""
+    card, earlier = folder / "card.json", read_record(folder)
+    if card.exists():
+        card.replace(folder / f"card-{earlier.run[:12] if earlier is not None else 'earlier'}.json")

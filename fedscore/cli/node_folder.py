@@ -99,3 +99,8 @@ def begin(
     if begun and config.key_share is not None:
         typer.echo("committee        this member abstains until a sum with its own new submission is opened")
     typer.echo(f"evidence         {config.ledger}: {told[fresh]}; if it is lost, see fedscore node restore")
+    if fresh and config.data is not None:
+        typer.echo(
+            "budget           begins at zero: if these rows were used in runs before, charge them now with "
+            "fedscore node restore"
+        )

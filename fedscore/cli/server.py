@@ -141,8 +141,9 @@ def _exposure(listen: Listen) -> list[str]:
     if listen.host in _LOOPBACK:
         return []
     warning = (
-        f"the SuperLink listens on {listen.host}: whoever reaches port {listen.port} there can start runs "
-        "and let nodes in; leave host out of [listen], unless a firewall lets the proxy alone through"
+        f"the SuperLink listens on {listen.host}: whoever reaches port {listen.port} there can run code "
+        "of its own as this user, and let nodes in; leave host out of [listen], unless a firewall lets the "
+        "proxy alone through"
     )
     return [warning]
 

@@ -332,6 +332,30 @@ def test_a_backup_takes_the_place_of_evidence_that_is_lost(used: Path, tmp_path:
     assert found(used)["assumed"] > 0
 
 
+def test_a_restore_that_fails_leaves_everything_that_tells_of_the_loss(used: Path) -> None:
+    """Else the budget would be full again, and rounds would be answered twice."""
+    place, policy = used / "ledger" / EVIDENCE, used / "policy.toml"
+    lines = place.read_bytes().splitlines(keepends=True)
+    place.write_bytes(b"".join(lines[:3]))
+    good = policy.read_text(encoding="utf-8")
+    policy.write_text("nonsense", encoding="utf-8")
+    assert fedscore("restore", used / "node.toml", "--through-round", 2, "--runs", 1).exit_code == 1
+    policy.write_text(good, encoding="utf-8")
+    absurd = fedscore("restore", used / "node.toml", "--through-round", 4_100_000, "--runs", 1)
+    assert "is more than" in told(absurd)
+    assert place.read_bytes() == b"".join(lines[:3])
+    assert "an older or another copy was put back" in told(fedscore("budget", used / "node.toml"))
+
+
+def test_a_second_restore_does_not_charge_the_last_run_again(used: Path) -> None:
+    options = ("--through-round", 5, "--runs", 0)
+    assert fedscore("restore", used / "node.toml", *options).exit_code == 0
+    once = found(used)["assumed"]
+    assert fedscore("restore", used / "node.toml", *options).exit_code == 0
+    assert found(used)["assumed"] == pytest.approx(once)
+    assert not (used / "ledger" / ".restoring").exists()
+
+
 def test_a_restore_does_not_spare_what_is_missing(used: Path) -> None:
     for options in (
         ("--through-round", -1, "--runs", 1),

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -295,7 +296,7 @@ def test_a_clock_that_was_set_back_makes_nothing_younger(
     class Back(dt.datetime):
         @classmethod
         def now(cls, tz: dt.tzinfo | None = None) -> Back:
-            return cls(2001, 1, 1, tzinfo=tz)
+            return cls.fromtimestamp(time.time() - 20 * 3600, tz)
 
     monkeypatch.setattr("clients.file_books.dt.datetime", Back)
     with books.locked():
@@ -303,6 +304,27 @@ def test_a_clock_that_was_set_back_makes_nothing_younger(
         books.verify()
     times = [entry.time for entry in entries_of(folder)]
     assert times == sorted(times)
+
+
+def test_no_run_begins_while_the_evidence_is_ahead_of_the_clock(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its day would admit consents that have not begun, for as long as the clock was ahead."""
+    books = books_at(folder)
+
+    class Ahead(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Ahead:
+            return cls(2100, 1, 1, tzinfo=tz)
+
+    with monkeypatch.context() as ahead, books.locked():
+        ahead.setattr("clients.file_books.dt.datetime", Ahead)
+        books.refused(ASK, RefusalCode.ROUND)
+    with books.locked():
+        for refused in (lambda: books.charge(expense(1)), lambda: books.require_affordable(price())):
+            with pytest.raises(LedgerMismatch, match="was written on 2100-01-01, and this machine's clock"):
+                refused()
+    assert kinds_of(folder) == ["began", "refusal"]
 
 
 def test_a_number_in_the_ledger_that_was_changed_does_not_decide(folder: Path) -> None:

@@ -161,6 +161,12 @@ def test_what_tells_python_what_to_import_is_not_inherited(tmp_path: Path) -> No
     assert environment["FLWR_TELEMETRY_ENABLED"] == "0"
 
 
+def test_what_a_nodes_own_processes_tell_each_other_goes_through_no_proxy(tmp_path: Path) -> None:
+    file, config = config_of(tmp_path, NODE + CONNECTION + 'listen = "[::1]:9094"\n')
+    environment = node_start(file, config, base={"HTTP_PROXY": "http://proxy:1"}).environment
+    assert environment["NO_PROXY"].split(",") == ["localhost", "127.0.0.1", "[::1]", "::1"]
+
+
 def test_the_command_has_the_connection_and_no_path_of_the_configuration(tmp_path: Path) -> None:
     more = 'listen = "127.0.0.1:5"\ntrusted_entities = "file"\n'
     file, config = config_of(tmp_path, NODE + CONNECTION + more)

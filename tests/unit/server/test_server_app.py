@@ -184,6 +184,8 @@ def test_a_run_that_does_not_come_to_its_end_says_why_and_leaves_no_card_of_an_e
     assert (record["status"], record["reason"], record["rounds_opened"]) == (status, reason, 2)
     with pytest.raises(CardError, match="cannot be read"):
         Card.read(config.state / "card.json")
+    # It was paid for, and is kept beside.
+    assert Card.read(config.state / f"card-{'1' * 12}.json").contract_hash
     # Only an interrupted run is in the way of the next one, or can be resumed.
     monkeypatch.setattr(FakeCoordinator, "ending", None)
     is_open = status == "interrupted"
