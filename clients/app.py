@@ -51,11 +51,10 @@ def build_app(load_node: Callable[[Context], Answering]) -> ClientApp:
 def node_from_files(context: Context) -> Answering:
     """Make the node that a deployment's `node.toml` describes, and its porter.
 
-    Flower hands over the path: `flower-supernode --node-config 'config="/path/of/node.toml"'`.
+    Its path is in the context's configuration: `clients.launcher` puts it there.
 
     Raises:
         NodeConfigError: The path is not given, or the file or what it names is missing or wrong.
-        PolicyRefused: The owner has not accepted the contract.
     """
     path = context.node_config.get("config")
     if not isinstance(path, str):

@@ -94,10 +94,9 @@ class FileBooks:
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_folder(folder.parent)
-        now = dt.datetime.now(dt.UTC)
         _, line = write_entry(
             after=None,
-            time=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            time=_clock(),
             kind="began",
             body={"party": party, "source": source, "signing_key": signing_key.hex()},
             signer=signer,
@@ -217,7 +216,8 @@ class FileBooks:
         begun, paid = view.begun(run), view.charged(key, expense.round)
         if begun is not None:
             self._require_same(begun, expense.price, key=key)
-        newest = expense.round == view.last_round(key) and expense.round > view.assumed_through(key)
+        last = view.last_round(key)
+        newest = expense.round == last and expense.round > view.assumed_through(key)
         unsent = paid is not None and (paid.run, paid.request, paid.submission) == (
             run,
             expense.request,
@@ -226,10 +226,10 @@ class FileBooks:
         if begun is not None and newest and unsent:
             # A crash came between the charge and the answer: nothing has left, and the charge stands.
             return _day(begun.time)
-        if expense.round <= view.last_round(key):
+        if expense.round <= last:
             raise RoundRefused(
-                f"round {expense.round} is refused: this node paid for round {view.last_round(key)} "
-                "already, and answers none up to it again; ask a new round"
+                f"round {expense.round} is refused: this node paid for round {last} already, and answers "
+                "none up to it again; ask a new round"
             )
         if begun is None and not self._agrees():
             # What a run may cost is decided by what is signed, whatever became of the view.
@@ -328,8 +328,7 @@ class FileBooks:
 
     def _now(self) -> str:
         """The time; a clock that was set back does not make anything younger."""
-        now = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return max(now, tip_of(self._view).entry.time)
+        return max(_clock(), tip_of(self._view).entry.time)
 
     def _require_clock(self) -> None:
         """Consents are judged by the day on which a run begins, so that day must be a true one."""
@@ -403,6 +402,10 @@ def _require_open(spending: Spending, run: str) -> None:
     current = spending.open_run
     if current is None or current.run != run:
         raise RoundRefused(f"another run has followed run {run} here, so it is over: begin a new run")
+
+
+def _clock() -> str:
+    return f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _day(time: str) -> dt.date:

@@ -12,8 +12,6 @@ may have forgotten is closed (`clients.gate`).
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from fedscore.errors import LayoutError, NodeConfigError, ProtocolError
-from fedscore.files import exclusive, sync_folder, write_whole
+from fedscore.files import checked_document, exclusive, sync_folder, with_checksum, write_whole
 from fedscore.messages.transcript import Head, read_head
 from fedscore.sums import SumShape
 from fedscore.sums.series import KeySeries
@@ -250,7 +248,7 @@ def _encode(state: NodeState) -> str:
     if state.collected is not None:
         collected = asdict(state.collected)
         collected["submission"] = base64.b64encode(state.collected.submission).decode()
-    body = json.dumps(
+    return with_checksum(
         {
             "head": state.head.to_bytes().decode(),
             "collected": collected,
@@ -259,18 +257,13 @@ def _encode(state: NodeState) -> str:
             "abstains": state.abstains,
             "books": asdict(state.books) if state.books is not None else None,
             "made_since": state.made_since,
-        },
-        sort_keys=True,
+        }
     )
-    return f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}\n"
 
 
 def _decode(file: Path) -> NodeState:
     try:
-        checksum, body, _ = file.read_text(encoding="utf-8").split("\n")
-        if hashlib.sha256(body.encode()).hexdigest() != checksum:
-            raise ValueError  # noqa: TRY301 - one message for every kind of damage
-        fields = json.loads(body)
+        fields = checked_document(file.read_text(encoding="utf-8"))
         collected, released = fields["collected"], fields["released"]
         if collected is not None:
             collected["submission"] = base64.b64decode(collected["submission"], validate=True)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from clients.books import Books, Expense, Price
 from clients.gate import CommitteeGate
@@ -49,7 +50,14 @@ KEPT = 64
 MAXIMUM_RUNS = 10_000
 """Most runs under one key at one node, which remembers all of them."""
 
-_CODES: tuple[tuple[type[Exception], RefusalCode], ...] = (
+
+class _ContractRefused(ProtocolError):  # noqa: N818 - named like the others of its kind
+    """The server follows another contract."""
+
+
+_Codes: TypeAlias = tuple[tuple[type[Exception], RefusalCode], ...]
+
+_CODES: _Codes = (
     (CiphertextRefused, RefusalCode.SUBMISSION),
     (SignatureRefused, RefusalCode.SUBMISSION),
     (ProofRefused, RefusalCode.SUBMISSION),
@@ -64,9 +72,13 @@ _CODES: tuple[tuple[type[Exception], RefusalCode], ...] = (
 )
 """What the server is told; the first class that fits. The text stays in the node's log."""
 
-
-class _ContractRefused(ProtocolError):  # noqa: N818 - named like the others of its kind
-    """The server follows another contract."""
+_ANSWER_CODES: _Codes = (
+    (_ContractRefused, RefusalCode.CONTRACT),
+    # What the data caused has one code, whatever it was.
+    (DataError, RefusalCode.DATA),
+    *_CODES,
+)
+"""The same for what goes wrong while an answer is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,14 +169,8 @@ class Node:
                 if isinstance(answer, Refusal):
                     self._books.refused(ask, answer.code)
                 return answer
-        except tuple(known for known, _ in _CODES) as refused:
-            # Memory or books cannot be used at all.
-            code = next(code for known, code in _CODES if isinstance(refused, known))
-            logger.warning("refused round %d (%s), %s: %s", ask.round, ask.phase, code, refused)
-        except Exception:
-            logger.exception("round %d (%s) failed", ask.round, ask.phase)
-            code = RefusalCode.INTERNAL
-        return self._refusal(ask, code)
+        except Exception as error:  # noqa: BLE001 - memory or books cannot be used; nothing may leave but a code
+            return self._refused(ask, error, _CODES)
 
     @contextmanager
     def _unhurried(self, ask: Ask) -> Iterator[None]:
@@ -181,20 +187,8 @@ class Node:
     def _answer(self, ask: Ask) -> Reply | Refusal:
         try:
             return self._handle(ask)
-        except _ContractRefused as refused:
-            code, reason = RefusalCode.CONTRACT, str(refused)
-        except DataError as refused:
-            # What the data caused has one code, whatever it was.
-            code, reason = RefusalCode.DATA, str(refused)
-        except tuple(known for known, _ in _CODES) as refused:
-            code = next(code for known, code in _CODES if isinstance(refused, known))
-            reason = str(refused)
-        except Exception:
-            # The text of an unexpected exception may hold data: it stays in the node's own log.
-            logger.exception("round %d (%s) failed", ask.round, ask.phase)
-            return self._refusal(ask, RefusalCode.INTERNAL)
-        logger.warning("refused round %d (%s), %s: %s", ask.round, ask.phase, code, reason)
-        return self._refusal(ask, code)
+        except Exception as error:  # noqa: BLE001 - nothing may leave but a code
+            return self._refused(ask, error, _ANSWER_CODES)
 
     def _handle(self, ask: Ask) -> Reply:
         if ask.contract_hash != self._contract_hash:
@@ -208,9 +202,10 @@ class Node:
         if ask.phase is Phase.HELLO:
             return self._hello(ask, state)
         state = self._followed(state, ask)
-        turn = self._turn(state, ask)
+        agenda = self._agenda_of(self.contract, ask.run)
+        turn = self._turn(state, ask, agenda)
         if ask.phase is Phase.COLLECT:
-            state, payload = self._collect(state, ask, turn)
+            state, payload = self._collect(state, ask, turn, self._price(agenda))
         else:
             state, payload = self._help_to_open(state, ask, turn)
         return self._reply(ask, state, payload=payload, request_hash=turn.envelope.digest)
@@ -220,7 +215,7 @@ class Node:
         if ask.head.round > state.head.round:
             state = self._followed(state, ask)
         if self._submitter is not None:
-            self._books.require_affordable(self._price(ask))
+            self._books.require_affordable(self._price(self._agenda_of(self.contract, ask.run)))
         payload = state.head.to_bytes() if self._gate is not None else b""
         # A member signs the head that it sends, whatever the server's is.
         reply = self._reply(replace(ask, head=state.head), state, payload=payload)
@@ -239,7 +234,7 @@ class Node:
             self._books.require_current(followed, ask.head)
         return followed
 
-    def _turn(self, state: NodeState, ask: Ask) -> Turn:
+    def _turn(self, state: NodeState, ask: Ask, agenda: Agenda) -> Turn:
         head = ask.head
         openings = chain_openings(ask.openings)
         goes_on = bool(ask.openings) or head.run == ask.run
@@ -252,9 +247,7 @@ class Node:
                 f"round {ask.round} is not after the transcript's head, {head.round}, or more than "
                 f"{MAXIMUM_LEAD} ahead of {state.last_round}, the newest known here: ask the next one"
             )
-        turn = self._agenda_of(self.contract, ask.run).turn(
-            ask.openings, round_number=ask.round, head=head.hash
-        )
+        turn = agenda.turn(ask.openings, round_number=ask.round, head=head.hash)
         if ask.request_hash != turn.envelope.digest:
             raise ProtocolError(
                 f"{turn.envelope.request.name}: the server derived another request than this node did; the "
@@ -262,7 +255,7 @@ class Node:
             )
         return turn
 
-    def _collect(self, state: NodeState, ask: Ask, turn: Turn) -> tuple[NodeState, bytes]:
+    def _collect(self, state: NodeState, ask: Ask, turn: Turn, price: Price) -> tuple[NodeState, bytes]:
         if self._submitter is None:
             raise CohortRefused(f"{self._name} is no party of the contract and takes part in no sum")
         last = state.collected
@@ -279,7 +272,7 @@ class Node:
                 name=turn.envelope.request.name,
                 request=turn.envelope.digest,
                 event=turn.envelope.request.event,
-                price=self._price(ask),
+                price=price,
             )
         )
         values = noised_total(
@@ -315,10 +308,9 @@ class Node:
         self._memory.store(state)
         return state
 
-    def _price(self, ask: Ask) -> Price:
-        agenda = self._agenda_of(self.contract, ask.run)
+    def _price(self, agenda: Agenda) -> Price:
         return Price(
-            run=ask.run,
+            run=agenda.run,
             contract=self._contract_hash,
             program=agenda.event,
             epsilon=agenda.record.epsilon,
@@ -390,7 +382,14 @@ class Node:
             payload=payload,
         )
 
-    def _refusal(self, ask: Ask, code: RefusalCode) -> Refusal:
+    def _refused(self, ask: Ask, error: Exception, codes: _Codes) -> Refusal:
+        """Tells the owner's log why, and the server a code."""
+        code = next((code for known, code in codes if isinstance(error, known)), RefusalCode.INTERNAL)
+        if code is RefusalCode.INTERNAL:
+            # The text of an unexpected exception may hold data: it stays in the node's own log.
+            logger.error("round %d (%s) failed", ask.round, ask.phase, exc_info=error)
+        else:
+            logger.warning("refused round %d (%s), %s: %s", ask.round, ask.phase, code, error)
         return Refusal(
             party=self._name,
             version=SOFTWARE,

@@ -42,10 +42,11 @@ def restore(config: NodeConfig, *, through_round: int, runs: int, backup: Path |
             the round is absurd. Nothing was changed.
     """
     contract = accepted_contract(config)
-    key = KeySeries.of(ceremony_of(contract, config.ceremony)).genesis.key_id
+    series = KeySeries.of(ceremony_of(contract, config.ceremony))
+    key = series.genesis.key_id
     identity, policy = identity_of(config), load_policy(config.policy)
     program = Agenda(contract, run="0" * 32).event
-    memory = _memory(config)
+    memory = _memory(config, series)
     config.ledger.mkdir(mode=0o700, parents=True, exist_ok=True)
     with memory.locked() if memory is not None else nullcontext(), exclusive(config.ledger / "lock"):
         lines = _lines(config.ledger / EVIDENCE, backup)
@@ -93,9 +94,9 @@ def _require_near(through_round: int, known: int) -> None:
         )
 
 
-def _memory(config: NodeConfig) -> FileMemory | None:
+def _memory(config: NodeConfig, series: KeySeries) -> FileMemory | None:
     try:
-        return FileMemory(config.state, KeySeries.of(ceremony_of(accepted_contract(config), config.ceremony)))
+        return FileMemory(config.state, series)
     except NodeConfigError:
         # It was lost too, or is damaged: fedscore node begin tells.
         return None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["exclusive", "sync_folder", "write_new", "write_whole"]
+__all__ = ["checked_document", "exclusive", "sync_folder", "with_checksum", "write_new", "write_whole"]
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -65,6 +68,25 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def with_checksum(document: Mapping[str, Any]) -> str:
+    """Write a document as one line of JSON, under a line with the SHA-256 of it."""
+    body = json.dumps(document, sort_keys=True)
+    return f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}\n"
+
+
+def checked_document(text: str) -> dict[str, Any]:
+    """Read what `with_checksum` wrote.
+
+    Raises:
+        ValueError: It was changed.
+    """
+    checksum, body, rest = text.split("\n")
+    if rest or hashlib.sha256(body.encode()).hexdigest() != checksum:
+        raise ValueError
+    document: dict[str, Any] = json.loads(body)
+    return document
 
 
 @contextmanager

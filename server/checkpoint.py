@@ -11,8 +11,6 @@ It is written before the chronicle, and carries the transcript's standing: the n
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -23,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedscore.errors import NodeConfigError, ProtocolError
-from fedscore.files import sync_folder, write_whole
+from fedscore.files import checked_document, sync_folder, with_checksum, write_whole
 from fedscore.messages.transcript import submission_digests
 from fedscore.sums.series import KeySeries
 from server.chronicle import Standing, standing_document, standing_from
@@ -126,7 +124,7 @@ class FileCheckpoints:
         except (OSError, ValueError):
             raise _damaged(self._file) from None
         try:
-            fields = _checked(content)
+            fields = checked_document(content)
             checkpoint = Checkpoint(
                 run=fields["run"],
                 contract_hash=fields["contract_hash"],
@@ -148,7 +146,7 @@ class FileCheckpoints:
         try:
             submissions = {
                 party: base64.b64decode(text, validate=True)
-                for party, text in _checked(file.read_text(encoding="utf-8")).items()
+                for party, text in checked_document(file.read_text(encoding="utf-8")).items()
             }
             if submission_digests(submissions) != fields["submissions"]:
                 raise ValueError
@@ -169,8 +167,8 @@ class FileCheckpoints:
                 party: base64.b64encode(submission).decode()
                 for party, submission in checkpoint.submissions.items()
             }
-            write_whole(kept, _with_checksum(sealed))
-        write_whole(self._file, _with_checksum(_document(checkpoint)))
+            write_whole(kept, with_checksum(sealed))
+        write_whole(self._file, with_checksum(_document(checkpoint)))
         self._remove_beside(but=kept)
 
     def clear(self) -> None:
@@ -196,7 +194,7 @@ def checkpointed_run(folder: Path) -> str | None:
     None if there is no checkpoint; empty if the checkpoint is damaged.
     """
     try:
-        run: str = _checked((folder / _FILE).read_text(encoding="utf-8"))["run"]
+        run: str = checked_document((folder / _FILE).read_text(encoding="utf-8"))["run"]
     except FileNotFoundError:
         return None
     except _DAMAGE:
@@ -225,19 +223,6 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _vector(text: str) -> npt.NDArray[np.int64]:
     return np.frombuffer(base64.b64decode(text, validate=True), dtype="<i8").astype(np.int64)
-
-
-def _with_checksum(document: dict[str, Any]) -> str:
-    body = json.dumps(document, sort_keys=True)
-    return f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}\n"
-
-
-def _checked(content: str) -> dict[str, Any]:
-    checksum, body, rest = content.split("\n")
-    if rest or hashlib.sha256(body.encode()).hexdigest() != checksum:
-        raise ValueError
-    document: dict[str, Any] = json.loads(body)
-    return document
 
 
 def _damaged(file: Path) -> NodeConfigError:
