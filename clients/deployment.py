@@ -11,8 +11,9 @@ from clients.memory import FileMemory
 from clients.node import Node, Submitter
 from clients.policy import Policy, load_policy
 from clients.porter import Porter
-from fedscore.contract import Contract, NoiseMode, load_contract
+from fedscore.contract import Contract, Learner, NoiseMode, load_contract
 from fedscore.errors import NodeConfigError
+from fedscore.learners.neural.extra import require_neural_extra
 from fedscore.sums.ceremonies import ceremony_of
 from fedscore.sums.paillier import PaillierMember, PaillierSealer
 from fedscore.sums.series import KeySeries
@@ -37,6 +38,7 @@ def node_of(config: NodeConfig, *, randomness: RandomSource | None = None) -> No
         SignatureRefused: The ceremony's record is not signed by its dealer.
         NodeConfigError: Contract, roster and keys do not belong together.
         PolicyRefused: The owner has not accepted the contract.
+        MissingExtra: It trains a neural model, and this node has data and no torch or no Opacus.
     """
     policy = load_policy(config.policy)
     contract = accepted_contract(config)
@@ -151,6 +153,9 @@ def _submitter(
     source, role = config.data, config.role
     if source is None or role is None:
         return None
+    if contract.learner is Learner.NEURAL:
+        # Else the first gradient would fail after it was charged.
+        require_neural_extra()
     return Submitter(
         load_rows=lambda day: load_rows(source, contract, role=role, day=day),
         sealer=PaillierSealer(public_key=record.public_key, party=config.party, signer=identity),

@@ -152,7 +152,8 @@ def _events(body: _Body, name: str, *, least: int = 1) -> str:
     if type(events) is not list or len(events) < least:
         raise ValueError
     event_of(events)
-    return json.dumps(events)
+    # Sorted, as the evidence is: else who wrote the line would differ from who read it.
+    return json.dumps(events, sort_keys=True)
 
 
 _KINDS: Mapping[str, Callable[[sqlite3.Connection, Entry, _Body], None]] = {

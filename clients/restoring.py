@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from fedscore.learners.agenda import Agenda
 from fedscore.messages.transcript import MAXIMUM_LEAD
 from fedscore.sums.ceremonies import ceremony_of
 from fedscore.sums.series import KeySeries
-from privacy.dp.accounting import guarantee
+from privacy.dp.accounting import covers
 from privacy.dp.events import Event
 from privacy.evidence import read_evidence
 
@@ -33,7 +34,8 @@ def restore(config: NodeConfig, *, through_round: int, runs: int, backup: Path |
         config: The node's.
         through_round: The newest round of its key; none up to it is answered any more.
         runs: How many runs may have begun since the copy was made. Each is charged as much as the dearest one
-            that is known here: this contract's, or one of those in the evidence.
+            that is known here: this contract's, or one of those in the evidence. Where it depends on the rest
+            of the history which of them is dearer, as with sampled sums, it is charged as all of these.
         backup: The copy, if there is none in its place.
 
     Raises:
@@ -62,8 +64,8 @@ def restore(config: NodeConfig, *, through_round: int, runs: int, backup: Path |
             _require_near(
                 through_round, max(books.last_round(key), memory.load().last_round if memory else 0)
             )
-            dearest = max([program, *(run.reserved for run in books.spending().runs)], key=_mu)
-            books.assume(key=key, through_round=through_round, events=(dearest,) * runs)
+            dearest = _dearest([program, *(run.reserved for run in books.spending().runs)])
+            books.assume(key=key, through_round=through_round, events=dearest * runs)
             mark = books.mark()
         (draft / EVIDENCE).replace(config.ledger / EVIDENCE)
         sync_folder(config.ledger)
@@ -102,5 +104,10 @@ def _memory(config: NodeConfig, series: KeySeries) -> FileMemory | None:
         return None
 
 
-def _mu(event: Event) -> float:
-    return guarantee(event, delta=1e-6).mu  # the delta is of no consequence to mu
+def _dearest(programs: Iterable[Event]) -> tuple[Event, ...]:
+    """Those of the programs that no other one covers, whatever else was spent."""
+    kept: list[Event] = []
+    for program in programs:
+        if not any(covers(known, program) for known in kept):
+            kept = [*(known for known in kept if not covers(program, known)), program]
+    return tuple(kept)

@@ -3,10 +3,21 @@
 Formal guarantee: for one record of the source, everything that was ever released from it together is
 (epsilon, delta)-DP with the epsilon that `Spending.guarantee` gives, which never exceeds the limit. Runs are
 chosen adaptively, each after the results of those before it. What a run costs at most is fixed before its
-first release, and no run begins that the rest of the limit does not cover. That is a privacy filter, for
-which Gaussian mechanisms compose as if all had been chosen beforehand, their mu² adding up (Smith and
-Thakurta 2022, "Fully adaptive composition for Gaussian differential privacy"). The lattice's slack and
-redrawn tails add up as in `privacy.dp.accounting`.
+first release, and no run begins that the rest of the limit does not cover. That is a privacy filter.
+
+- A history of full-batch sums alone is priced exactly: Gaussian mechanisms compose under a filter as if all
+  had been chosen beforehand, their mu² adding up (Smith and Thakurta 2022, "Fully adaptive composition for
+  Gaussian differential privacy").
+- A history with a sampled sum in it is priced by its Rényi curve, full-batch sums included. Within a run
+  nothing is lost to adaptivity: the reservation bounds the charges at every order at once (Feldman and Zrnic
+  2021, "Individual privacy accounting via a Rényi filter"; Lécuyer 2021, "Practical privacy filters and
+  odometers with Rényi differential privacy").
+- Sharp edge: over several runs such a filter is proven for one order, fixed beforehand, and the price is the
+  least over all `renyi.ORDERS`. It is proven if which programs are run does not depend on earlier results.
+  Whoever picks *programs* (not queries) by results, so that another order or the exact price decides, may
+  in theory reach a larger delta; by the union bound at most len(ORDERS) + 1 times as large.
+
+The lattice's slack and redrawn tails add up as in `privacy.dp.accounting`.
 
 A run *reserves* its whole price when it begins. While it is open its reservation counts; once another one has
 begun, what it was charged counts. A charge is never taken back.
@@ -18,8 +29,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fedscore.errors import BudgetExhausted, LedgerMismatch
-from privacy.dp.accounting import Guarantee, guarantee
-from privacy.dp.events import Composed, DistributedGaussian, Event, leaves
+from privacy.dp.accounting import Guarantee, covers, guarantee
+from privacy.dp.events import Composed, DistributedGaussian, Event, NonPrivate, PoissonSampledGaussian, leaves
 
 __all__ = ["Charge", "Limits", "RunSpending", "Spending", "event_fields", "event_of"]
 
@@ -145,7 +156,7 @@ class Spending:
         if current.charges and charge.round <= current.charges[-1].round:
             raise LedgerMismatch(f"round {charge.round} is not after those that run {run} was charged for")
         charged = replace(current, charges=(*current.charges, charge))
-        if not _covers(current.reserved, charged.charged):
+        if not covers(current.reserved, charged.charged):
             raise BudgetExhausted(
                 f"round {charge.round} would cost more than run {run} reserved when it began: nothing was "
                 "computed; begin a new run"
@@ -156,34 +167,50 @@ class Spending:
 def event_fields(event: Event) -> list[dict[str, int]]:
     """Writes what a release, or a program of them, costs, as whole numbers.
 
+    Returns:
+        One entry per leaf: the fields of its sum and, if it is sampled, `one_in` and `repetitions`; sorted as
+        evidence is.
+
     Raises:
         LedgerMismatch: A part of it is unprotected: that has no place in a ledger.
     """
     fields: list[dict[str, int]] = []
     for part in leaves(event):
-        if not isinstance(part, DistributedGaussian):
+        if isinstance(part, NonPrivate):
             raise LedgerMismatch("a release without noise cannot be charged: use noise, or a simulation")
-        fields.append(
-            {
-                "dimension": part.dimension,
-                "honest_shares": part.honest_shares,
-                "sensitivity_squared": part.sensitivity_squared,
-                "share_variance": part.share_variance,
-                "total_shares": part.total_shares,
-            }
-        )
+        if isinstance(part, PoissonSampledGaussian):
+            sampling = {"one_in": part.one_in, "repetitions": part.repetitions}
+            fields.append(dict(sorted((_sum_fields(part.sum) | sampling).items())))
+        else:
+            fields.append(_sum_fields(part))
     return fields
 
 
 def event_of(fields: Sequence[Mapping[str, int]]) -> Event:
-    """Reads what `event_fields` wrote."""
-    return Composed(events=tuple(DistributedGaussian(**part) for part in fields))
+    """Reads what `event_fields` wrote, and nothing else.
+
+    Raises:
+        KeyError, TypeError, AccountingError: A field is missing, unknown or outside its limits.
+    """
+    return Composed(events=tuple(_leaf_of(part) for part in fields))
 
 
-def _covers(reserved: Event, charged: Event) -> bool:
-    """Whether charges stay within a reservation: by mu², which has no tolerance to be found."""
-    delta = 1e-6  # of no consequence to mu
-    return guarantee(charged, delta=delta).mu <= guarantee(reserved, delta=delta).mu
+def _sum_fields(event: DistributedGaussian) -> dict[str, int]:
+    return {
+        "dimension": event.dimension,
+        "honest_shares": event.honest_shares,
+        "sensitivity_squared": event.sensitivity_squared,
+        "share_variance": event.share_variance,
+        "total_shares": event.total_shares,
+    }
+
+
+def _leaf_of(fields: Mapping[str, int]) -> Event:
+    if "one_in" not in fields:
+        return DistributedGaussian(**fields)
+    rest = dict(fields)
+    one_in, repetitions = rest.pop("one_in"), rest.pop("repetitions")
+    return PoissonSampledGaussian(sum=DistributedGaussian(**rest), one_in=one_in, repetitions=repetitions)
 
 
 def _within(spending: Spending, limits: Limits) -> Spending:

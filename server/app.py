@@ -26,7 +26,7 @@ from server.coordinator import Coordinator, RunResult
 from server.grid_transport import GridTransport
 from server.operations import admitted
 from server.progress import Progress
-from server.record import RunStatus, write_card
+from server.record import RunStatus, write_trained
 from server.transport import Transport
 from server.workplace import Workplace
 
@@ -62,11 +62,11 @@ def main(grid: Grid, context: Context) -> None:
 
 
 def run_once(grid: Grid, config: ServerConfig, *, resume: bool = False) -> RunResult:
-    """Train one card and write it.
+    """Train one card or model and write it.
 
     Args:
         grid: Reaches the nodes.
-        config: Where things are; `card.json` and `run.json` go into its state folder.
+        config: Where things are; `card.json` or `model.json`, and `run.json`, go into its state folder.
         resume: Whether the interrupted run of the state folder goes on; else a new one begins.
 
     Raises:
@@ -84,7 +84,7 @@ def run_once(grid: Grid, config: ServerConfig, *, resume: bool = False) -> RunRe
         try:
             return _trained(grid, config, place, progress, resume=resume)
         except BaseException as failure:
-            # Once there is a card, whatever fails while clearing up is left to the next run.
+            # Once something is trained, whatever fails while clearing up is left to the next run.
             if progress.record.status is RunStatus.FINISHED:
                 raise
             progress.note(status=_status(failure, config, progress), reason=_reason(failure))
@@ -129,7 +129,7 @@ def _trained(
     everybody = {*contract.parties_by_name, *series.member_names.values()}
     _await_nodes(transport, expected=len(everybody), seconds=config.join_seconds, stopping=place.must_stop)
     result = coordinator.run()
-    write_card(result.card, config.state)
+    write_trained(result.trained, config.state)
     progress.note(
         status=RunStatus.FINISHED,
         values_per_party=result.values_per_party,

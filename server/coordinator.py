@@ -1,4 +1,4 @@
-"""The operator's loop: ask for vectors, ask for their sum's opening, go on until there is a card."""
+"""The operator's loop: ask for vectors, ask for their sum's opening, go on until the program ends."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fedscore.card import Card
 from fedscore.contract import Contract
 from fedscore.errors import NodeConfigError, RoundAbandoned, RunFailed, RunOver
 from fedscore.learners.agenda import Agenda, Turn
+from fedscore.learners.program import Trained
 from fedscore.messages import Ask, Phase, Reply
 from fedscore.messages.transcript import submission_digests
 from fedscore.sums import Combiner, OpenedSum
@@ -46,7 +46,7 @@ class RunResult:
     """What a run gave.
 
     Attributes:
-        card: The finished card.
+        trained: The finished card or model.
         openings: The opened sums, on the lattice.
         values_per_party: Numbers in one party's vectors over all rounds.
         bytes_per_party: Bytes of one party's submissions over all rounds.
@@ -54,7 +54,7 @@ class RunResult:
         liars: Committee members whose partial openings were wrong, by name.
     """
 
-    card: Card
+    trained: Trained
     openings: tuple[npt.NDArray[np.int64], ...]
     values_per_party: int
     bytes_per_party: int
@@ -149,9 +149,9 @@ class Coordinator:
         if self._resumed:
             # After a crash the chronicle may be behind the checkpoint.
             self._chronicle.store(self._correspondence.standing)
-        if len(self._at.openings) < self._agenda.rounds:
+        if not self._agenda.is_finished(self._at.openings):
             self._meet()
-        while len(self._at.openings) < self._agenda.rounds:
+        while not self._agenda.is_finished(self._at.openings):
             if self._at.stage is Stage.OPENED:
                 self._begin_round()
             turn = self._agenda.turn(
@@ -167,7 +167,7 @@ class Coordinator:
             self._close_round(turn, opened)
         at = self._at
         return RunResult(
-            card=self._agenda.finish(at.openings),
+            trained=self._agenda.finish(at.openings),
             openings=at.openings,
             values_per_party=at.values,
             bytes_per_party=at.sent,

@@ -48,7 +48,9 @@ class Progress:
 
 
 def _put_aside(folder: Path) -> None:
-    """A card of an earlier run must not pass for this one's; but it was paid for, and is kept."""
-    card, earlier = folder / "card.json", read_record(folder)
-    if card.exists():
-        card.replace(folder / f"card-{earlier.run[:12] if earlier is not None else 'earlier'}.json")
+    """What an earlier run trained must not pass for this one's; but it was paid for, and is kept."""
+    earlier = read_record(folder)
+    for kind in ("card", "model"):
+        trained = folder / f"{kind}.json"
+        if trained.exists():
+            trained.replace(folder / f"{kind}-{earlier.run[:12] if earlier is not None else 'earlier'}.json")

@@ -1,4 +1,4 @@
-"""What a run leaves in the server's folder: `run.json`, and `card.json` if it came to an end."""
+"""What a run leaves in the server's folder: `run.json`, and what it trained if it came to an end."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from fedscore.card import Card
 from fedscore.files import write_whole
+from fedscore.learners.program import Trained
 
-__all__ = ["RunRecord", "RunStatus", "read_record", "write_card", "write_record"]
+__all__ = ["RunRecord", "RunStatus", "read_record", "write_record", "write_trained"]
 
 
 class RunStatus(StrEnum):
@@ -20,7 +20,7 @@ class RunStatus(StrEnum):
     """A process is at work on it; or was, and died without a word."""
 
     FINISHED = "finished"
-    """There is a card."""
+    """There is a card or a model."""
 
     FAILED = "failed"
     """Nothing was asked for yet, or the run can never go on."""
@@ -92,6 +92,6 @@ def write_record(record: RunRecord, folder: Path) -> None:
     write_whole(folder / "run.json", json.dumps(asdict(record), indent=2) + "\n")
 
 
-def write_card(card: Card, folder: Path) -> None:
-    """Replace `card.json` in one step."""
-    card.write(folder / "card.json")
+def write_trained(trained: Trained, folder: Path) -> None:
+    """Replace `card.json`, or `model.json` for a neural model, in one step."""
+    write_whole(folder / trained.file_name, trained.to_json())

@@ -31,7 +31,7 @@ class Ground:
 
     Attributes:
         terms: The scenario.
-        contract: The contract, with the scenario's roster and terms; its epsilon is that of each run.
+        contract: The contract, with the scenario's roster, terms and learner; runs have their own epsilon.
         path: The data file.
         rows: The file's rows, as each role of the roster would bin them; all in the file's order.
     """
@@ -94,19 +94,22 @@ def read_ground(terms: Scenario, contract: Contract, path: Path) -> Ground:
         DataError: The file does not fit the contract.
     """
     parties = roster(terms.parties)
-    # The file's own roster and committee must not be measured against the scenario's terms: they go first.
+    # The file's own roster, committee and learner must not be measured against the scenario's terms: they go
+    # first.
     contract = keyed(
         contract.with_parties(())
+        .with_neural(None)
         .with_encryption(key_bits=terms.encryption.key_bits, committee=None, ceremony=None)
         .with_privacy(
             delta=terms.privacy.delta,
-            noise=terms.privacy.noise,
+            noise=terms.noise,
             absent=terms.privacy.absent,
             colluding_parties=terms.privacy.colluding_parties,
             spare_rounds=terms.privacy.spare_rounds,
         )
         .with_encryption(committee=terms.encryption.committee)
         .with_parties(parties)
+        .with_neural(terms.learner.neural)
     )
     roles = dict.fromkeys(party.role for party in parties)
     rows = {role: read_rows(path, contract, role=role) for role in roles}

@@ -131,7 +131,7 @@ def _dealt(consortium: SyntheticConsortium, contract: Contract) -> Dealt:
 def _baselines(
     contract: Contract, dealt: Dealt, *, seed: int
 ) -> tuple[tuple[Run, ...], dict[str, FederationResult]]:
-    local = methods.local_cards(contract, dealt.training)
+    local = methods.local_results(contract, dealt.training)
     local_noise, _ = methods.federated(
         contract.with_privacy(noise=NoiseMode.LOCAL),
         dealt,
@@ -141,7 +141,7 @@ def _baselines(
     )
     runs = (
         methods.pooled_no_noise(contract, dealt, seed=seed),
-        methods.local_only(contract, dealt, seed=seed, cards=local),
+        methods.local_only(contract, dealt, seed=seed, local=local),
         local_noise,
     )
     return runs, local
@@ -180,7 +180,7 @@ def _write(demo: DemoResult, dealt: Dealt) -> None:
             title="fedscore demo: one scorecard over a synthetic consortium",
             introduction=_introduction(demo, dealt),
             results=demo.results,
-            card=demo.card,
+            trained=demo.card,
             contract=demo.contract,
             parties=demo.parties,
             ceremony_seconds=demo.ceremony_seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Mapping
@@ -21,22 +22,21 @@ from simulations.dealing import Dealt
 from simulations.federation import EncryptionMode, FederationResult, train_alone, train_federation
 from simulations.keys import SimulatedKeys
 from simulations.lightgbm_ceiling import ceiling_probabilities, raw_values
+from simulations.prv_estimate import prv_estimate
 from simulations.results import Run
 from simulations.scenario import Baseline
 
 __all__ = [
     "LIGHTGBM",
-    "SCORECARD",
     "Measured",
     "federated",
-    "local_cards",
     "local_only",
+    "local_results",
     "measure",
     "pooled_lightgbm",
     "pooled_no_noise",
 ]
 
-SCORECARD = "scorecard"
 LIGHTGBM = "lightgbm"
 
 
@@ -49,6 +49,11 @@ class Measured:
     ks: float
     brier: float
     calibration_error: float
+
+    @property
+    def fields(self) -> dict[str, float]:
+        """By name, for a `Run`."""
+        return dataclasses.asdict(self)
 
 
 def measure(outcome: npt.NDArray[np.int8], probability: npt.NDArray[np.float64]) -> Measured:
@@ -81,7 +86,7 @@ def federated(
     baseline: Baseline | None = None,
     observer: Observer | None = None,
 ) -> tuple[Run, FederationResult]:
-    """Train one card over all parties, with the noise that the contract says.
+    """Train one card or one model over all parties, with the noise that the contract says.
 
     Args:
         contract: With roster, epsilon and noise mode of this run.
@@ -97,7 +102,7 @@ def federated(
     )
     test = dealt.pooled_test
     run = Run(
-        learner=SCORECARD,
+        learner=contract.learner,
         baseline=baseline,
         private=result.guarantee is not None,
         epsilon=None if result.guarantee is None else contract.privacy.epsilon,
@@ -112,19 +117,20 @@ def federated(
         values_per_party=result.values_per_party,
         bytes_per_party=result.bytes_per_party,
         seconds=result.seconds,
+        epsilon_prv=None if result.guarantee is None else prv_estimate(result.trained.privacy),
         **{f"{stage}_seconds": seconds for stage, seconds in result.stages.items()},
-        **_fields(measure(test.outcome, result.card.probability(test.cells))),
+        **measure(test.outcome, result.trained.probability(test.cells)).fields,
     )
     return run, result
 
 
 def pooled_no_noise(contract: Contract, dealt: Dealt, *, seed: int) -> Run:
-    """Train the same card on everybody's rows in one place, without noise."""
+    """Train the same learner on everybody's rows in one place, without noise."""
     result = train_alone(contract, dealt.pooled_training)
     test = dealt.pooled_test
     return _unprotected(
         Baseline.POOLED_NO_NOISE,
-        measure(test.outcome, result.card.probability(test.cells)),
+        measure(test.outcome, result.trained.probability(test.cells)),
         contract=contract,
         parties=1,
         seed=seed,
@@ -132,15 +138,15 @@ def pooled_no_noise(contract: Contract, dealt: Dealt, *, seed: int) -> Run:
     )
 
 
-def local_cards(contract: Contract, training: Mapping[str, Rows]) -> dict[str, FederationResult]:
-    """Train a card at each party on its own rows, without noise: nothing leaves, so nothing needs protection.
+def local_results(contract: Contract, training: Mapping[str, Rows]) -> dict[str, FederationResult]:
+    """Train at each party on its own rows, without noise: nothing leaves, so nothing needs protection.
 
     Args:
         contract: Whose learner is trained.
         training: Training rows by party.
 
     Returns:
-        The card of each party that has rows of both outcomes; nobody can rank risks without both.
+        The card or model of each party that has rows of both outcomes; nobody can rank risks without both.
     """
     return {
         party: train_alone(contract, rows)
@@ -150,15 +156,15 @@ def local_cards(contract: Contract, training: Mapping[str, Rows]) -> dict[str, F
 
 
 def local_only(
-    contract: Contract, dealt: Dealt, *, seed: int, cards: Mapping[str, FederationResult] | None = None
+    contract: Contract, dealt: Dealt, *, seed: int, local: Mapping[str, FederationResult] | None = None
 ) -> Run:
-    """The mean over parties of what each one's own card is worth on all test rows.
+    """The mean over parties of what each one's own card or model is worth on all test rows.
 
     Args:
         contract: Whose learner is trained.
         dealt: Who holds which rows.
         seed: What the rows were dealt by.
-        cards: Cards that were trained before; trained here if left out.
+        local: What was trained before; trained here if left out.
 
     Returns:
         Means of the metrics; `seconds` is that of the slowest party, since parties train at the same time.
@@ -166,15 +172,15 @@ def local_only(
     Raises:
         ScenarioError: No party has rows of both outcomes.
     """
-    results = local_cards(contract, dealt.training) if cards is None else cards
+    results = local_results(contract, dealt.training) if local is None else local
     if not results:
         raise ScenarioError(
-            "no party has training rows of both outcomes, so there is no local card: use fewer parties"
+            "no party has training rows of both outcomes, so none can train by itself: use fewer parties"
         )
     test = dealt.pooled_test
-    measured = [measure(test.outcome, result.card.probability(test.cells)) for result in results.values()]
+    measured = [measure(test.outcome, result.trained.probability(test.cells)) for result in results.values()]
     mean = Measured(
-        **{key: statistics.fmean(_fields(one)[key] for one in measured) for key in _fields(measured[0])}
+        **{key: statistics.fmean(one.fields[key] for one in measured) for key in measured[0].fields}
     )
     return _unprotected(
         Baseline.LOCAL_ONLY,
@@ -222,10 +228,10 @@ def _unprotected(
     parties: int,
     seed: int,
     seconds: float,
-    learner: str = SCORECARD,
+    learner: str | None = None,
 ) -> Run:
     return Run(
-        learner=learner,
+        learner=contract.learner if learner is None else learner,
         baseline=baseline,
         private=False,
         epsilon=None,
@@ -240,18 +246,8 @@ def _unprotected(
         values_per_party=0,
         bytes_per_party=0,
         seconds=seconds,
-        **_fields(measured),
+        **measured.fields,
     )
-
-
-def _fields(measured: Measured) -> dict[str, float]:
-    return {
-        "auc": measured.auc,
-        "gini": measured.gini,
-        "ks": measured.ks,
-        "brier": measured.brier,
-        "calibration_error": measured.calibration_error,
-    }
 
 
 def _epsilon(guarantee: Guarantee | None) -> float | None:

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from fedscore.contract import NoiseMode
 from fedscore.errors import ScenarioError
 from simulations.files import write_whole
+from simulations.paired import paired_gap
 from simulations.scenario import Baseline
 
 __all__ = ["Results", "Run", "Summary", "summarise"]
@@ -29,12 +30,14 @@ class Run:
     """One training and what it scored on the test rows.
 
     Attributes:
-        learner: What was trained.
-        baseline: What it is compared as, or None for the federated run itself.
+        learner: What was trained: `scorecard`, `neural` or `lightgbm`.
+        baseline: What it is compared as, or None for the scenario's own run.
         private: Whether a differential-privacy guarantee holds.
         epsilon: The record-level epsilon asked for; None where it is infinite.
-        epsilon_spent: The record-level epsilon of the events that took place; None where infinite.
-        epsilon_person: The same for all rows of one person; None where infinite.
+        epsilon_spent: The record-level epsilon of everything that was released, proven: the true one. None
+            where infinite.
+        epsilon_person: The same for all rows of one person; None where infinite, or where no finite one was
+            computed.
         delta: The delta of both epsilons; None where there is no guarantee.
         noise: Who added noise.
         encrypted: Whether sums were added under encryption.
@@ -53,6 +56,9 @@ class Run:
         prove_seconds: Proofs of plaintext knowledge and signatures.
         verify_seconds: Their verification by the server and by every committee member.
         open_seconds: Partial openings, their combination, and its checks.
+        epsilon_reported: What the tools that trained would have printed, where it is not the truth.
+        epsilon_prv: Opacus' PRV estimate of `epsilon_spent`, where records were sampled: an estimate, usually
+            lower; `epsilon_spent` is the promise.
     """
 
     learner: str
@@ -79,6 +85,8 @@ class Run:
     prove_seconds: float = 0.0
     verify_seconds: float = 0.0
     open_seconds: float = 0.0
+    epsilon_reported: float | None = None
+    epsilon_prv: float | None = None
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -95,26 +103,38 @@ class Summary:
 
     Attributes:
         learner: What was trained.
-        baseline: What it is compared as, or None for the federated run itself.
+        baseline: What it is compared as, or None for the scenario's own run.
         noise: Who added noise.
         epsilon: The record-level epsilon asked for; None where it is infinite.
+        epsilon_spent: The largest true one of the runs; None where it is infinite.
+        epsilon_reported: The largest that was reported instead, if one was.
+        epsilon_prv: The largest PRV estimate, if there is one.
         n: Number of runs.
         auc_mean: Mean AUC.
         auc_sd: Standard deviation of the AUC over seeds (n - 1 in the denominator); None for one run.
         ks_mean: Mean KS.
         gap_to_lightgbm: AUC of pooled LightGBM minus this method's, mean over the seeds that both have; None
             where there is none.
+        auc_gap: AUC of the scenario's own run minus this baseline's, mean over the seeds that both have, at
+            the same epsilon. None for own runs, and for a baseline without epsilon if own runs have several.
+        auc_gap_margin: Half the width of the 95 % interval of `auc_gap` (Student's t over seeds); None for a
+            single seed.
     """
 
     learner: str
     baseline: Baseline | None
     noise: NoiseMode
     epsilon: float | None
+    epsilon_spent: float | None
+    epsilon_reported: float | None
+    epsilon_prv: float | None
     n: int
     auc_mean: float
     auc_sd: float | None
     ks_mean: float
     gap_to_lightgbm: float | None
+    auc_gap: float | None
+    auc_gap_margin: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,24 +201,57 @@ def summarise(runs: Sequence[Run]) -> tuple[Summary, ...]:
     Args:
         runs: Any runs; at most one of each method, epsilon and seed.
     """
-    ceiling = {run.seed: run.auc for run in runs if run.baseline is Baseline.POOLED_LIGHTGBM}
     groups: dict[_Key, list[Run]] = {}
     for run in runs:
         groups.setdefault((run.learner, run.baseline, run.noise, run.epsilon), []).append(run)
-    return tuple(_summary(key, group, ceiling) for key, group in groups.items())
+    ceiling = _by_seed(run for run in runs if run.baseline is Baseline.POOLED_LIGHTGBM)
+    own = {
+        epsilon: _by_seed(group) for (_, baseline, _, epsilon), group in groups.items() if baseline is None
+    }
+    return tuple(_summary(key, group, ceiling, own) for key, group in groups.items())
 
 
-def _summary(key: _Key, runs: Sequence[Run], ceiling: Mapping[int, float]) -> Summary:
+def _by_seed(runs: Iterable[Run]) -> dict[int, float]:
+    return {run.seed: run.auc for run in runs}
+
+
+def _summary(
+    key: _Key,
+    runs: Sequence[Run],
+    ceiling: Mapping[int, float],
+    own: Mapping[float | None, Mapping[int, float]],
+) -> Summary:
     learner, baseline, noise, epsilon = key
-    gaps = [ceiling[run.seed] - run.auc for run in runs if run.seed in ceiling]
+    to_lightgbm = paired_gap(ceiling, _by_seed(runs))
+    gap = None if baseline is None else paired_gap(_counterpart(epsilon, own), _by_seed(runs))
     return Summary(
         learner=learner,
         baseline=baseline,
         noise=noise,
         epsilon=epsilon,
+        epsilon_spent=_largest(run.epsilon_spent for run in runs),
+        epsilon_reported=_largest(run.epsilon_reported for run in runs),
+        epsilon_prv=_largest(run.epsilon_prv for run in runs),
         n=len(runs),
         auc_mean=statistics.fmean(run.auc for run in runs),
         auc_sd=statistics.stdev(run.auc for run in runs) if len(runs) > 1 else None,
         ks_mean=statistics.fmean(run.ks for run in runs),
-        gap_to_lightgbm=statistics.fmean(gaps) if gaps else None,
+        gap_to_lightgbm=None if to_lightgbm is None else to_lightgbm.mean,
+        auc_gap=None if gap is None else gap.mean,
+        auc_gap_margin=None if gap is None else gap.margin,
     )
+
+
+def _counterpart(
+    epsilon: float | None, own: Mapping[float | None, Mapping[int, float]]
+) -> Mapping[int, float]:
+    """The own runs that a baseline is compared with: those of its epsilon; without one, the only ones."""
+    if epsilon is None and len(own) == 1:
+        return next(iter(own.values()))
+    return own.get(epsilon, {})
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    """None if one of the values is: there it stands for infinity, or for nothing at all."""
+    known = [-math.inf if value is None else value for value in values]
+    return None if -math.inf in known else max(known)

@@ -10,19 +10,22 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 
-from fedscore.card import Card
 from fedscore.contract import NoiseMode
+from fedscore.learners.program import Trained
 from simulations import methods
 from simulations.dealing import Ground, deal_rows
 from simulations.federation import EncryptionMode
 from simulations.keys import SimulatedKeys
+from simulations.naive_baseline import naive_flower_opacus
 from simulations.results import Run
-from simulations.scenario import Baseline, Scenario
+from simulations.scenario import NAIVE, Baseline, Scenario
+from simulations.variants import contract_of, neural_terms
 
 __all__ = ["Job", "Outcome", "available_processors", "jobs_of", "perform", "run_jobs"]
 
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-_NEEDS_EPSILON = frozenset({Baseline.LOCAL_NOISE})
+_NEEDS_EPSILON = frozenset({Baseline.LOCAL_NOISE, *NAIVE})
+_OF_THE_SCENARIOS_NOISE = frozenset({Baseline.SCORECARD, Baseline.NEURAL_SHARED, Baseline.NEURAL_LOCAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,27 +49,22 @@ class Outcome:
 
     Attributes:
         run: The row of the results.
-        card: The card, of the scenario's own runs alone.
+        trained: The card or the model, of the scenario's own runs alone.
     """
 
     run: Run
-    card: Card | None
+    trained: Trained | None
 
 
 def jobs_of(terms: Scenario) -> tuple[Job, ...]:
     """All trainings of a scenario: its own runs by epsilon and seed, then baseline by baseline."""
-    noisy = terms.privacy.noise is not NoiseMode.NONE
-    budgets: dict[Baseline | None, tuple[float | None, ...]] = {
-        None: terms.privacy.epsilon if noisy else (None,),
-        **{
-            baseline: terms.privacy.epsilon if baseline in _NEEDS_EPSILON else (None,)
-            for baseline in terms.baselines
-        },
-    }
+    with_epsilon: set[Baseline | None] = {*_NEEDS_EPSILON}
+    if terms.privacy.noise is not NoiseMode.NONE:
+        with_epsilon |= {None, *_OF_THE_SCENARIOS_NOISE}
     return tuple(
         Job(seed=seed, baseline=baseline, epsilon=epsilon)
-        for baseline, epsilons in budgets.items()
-        for epsilon in epsilons
+        for baseline in (None, *terms.baselines)
+        for epsilon in (terms.privacy.epsilon if baseline in with_epsilon else (None,))
         for seed in terms.split.seeds
     )
 
@@ -80,29 +78,28 @@ def perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
         keys: Outcome of a key ceremony, if the scenario encrypts.
     """
     dealt = deal_rows(ground, seed=job.seed)
-    contract = ground.contract if job.epsilon is None else ground.contract.with_privacy(epsilon=job.epsilon)
+    contract = contract_of(job.baseline, ground.terms, ground.contract, epsilon=job.epsilon)
     match job.baseline:
         case None:
             run, result = methods.federated(
                 contract, dealt, seed=job.seed, encryption=ground.terms.encryption.mode, keys=keys
             )
-            return Outcome(run=run, card=result.card)
-        case Baseline.LOCAL_NOISE:
-            # In plain: encryption would open the same integers.
-            run, _ = methods.federated(
-                contract.with_privacy(noise=NoiseMode.LOCAL),
-                dealt,
-                seed=job.seed,
-                encryption=EncryptionMode.PLAIN,
-                baseline=job.baseline,
-            )
+            return Outcome(run=run, trained=result.trained)
         case Baseline.LOCAL_ONLY:
             run = methods.local_only(contract, dealt, seed=job.seed)
         case Baseline.POOLED_NO_NOISE:
             run = methods.pooled_no_noise(contract, dealt, seed=job.seed)
         case Baseline.POOLED_LIGHTGBM:
             run = methods.pooled_lightgbm(contract, dealt, ground.path, seed=job.seed)
-    return Outcome(run=run, card=None)
+        case Baseline.NAIVE_FLOWER_OPACUS | Baseline.NAIVE_TUNED | Baseline.NAIVE_TUNED_TRUE as baseline:
+            terms = neural_terms(ground.terms)
+            run = naive_flower_opacus(contract, dealt, baseline=baseline, terms=terms, seed=job.seed)
+        case _:
+            # Federated under another contract. In plain: encryption would open the same integers.
+            run, _ = methods.federated(
+                contract, dealt, seed=job.seed, encryption=EncryptionMode.PLAIN, baseline=job.baseline
+            )
+    return Outcome(run=run, trained=None)
 
 
 def run_jobs(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -23,18 +23,19 @@ from pydantic import (
     model_validator,
 )
 
-from fedscore.contract import CommitteeTerms, FindingLevel, NoiseMode, Role
+from fedscore.contract import CommitteeTerms, FindingLevel, NoiseMode, Role, Training
 from fedscore.contract.encryption_rules import committee_problems
 from fedscore.errors import ScenarioError
 from simulations.federation import EncryptionMode
+from simulations.learner_terms import LearnerTerms, noise_of
 from simulations.overrides import with_overrides
 from simulations.scenario_mistakes import explain
 
 __all__ = [
+    "NAIVE",
     "Baseline",
     "DataTerms",
     "EncryptionChoice",
-    "LearnerTerms",
     "LoadedScenario",
     "PartitionKind",
     "PartyTerms",
@@ -51,12 +52,41 @@ _SHIPPED = Path(__file__).parent / "scenarios"
 
 
 class Baseline(StrEnum):
-    """What a federated card is compared with, on the same split."""
+    """What a scenario's own run is compared with, on the same split."""
 
     POOLED_LIGHTGBM = "pooled-lightgbm"
+    """LightGBM on everybody's raw columns in one place, without privacy."""
+
     POOLED_NO_NOISE = "pooled-no-noise"
+    """The scenario's learner on everybody's rows in one place, without privacy."""
+
     LOCAL_ONLY = "local-only"
+    """The scenario's learner at each party by itself; nothing is shared."""
+
     LOCAL_NOISE = "local-noise"
+    """The scenario's learner, where every party adds the whole noise."""
+
+    SCORECARD = "scorecard"
+    """The federated scorecard, for scenarios of another learner."""
+
+    NEURAL_SHARED = "neural-shared"
+    """The neural model, trained by sums with shared noise; with the scenario's terms, or the usual ones."""
+
+    NEURAL_LOCAL = "neural-local"
+    """The same, trained by each party with its whole noise, and averaged."""
+
+    NAIVE_FLOWER_OPACUS = "naive-flower-opacus"
+    """The public example of Flower and Opacus as it stands, with what it reports and what it costs."""
+
+    NAIVE_TUNED = "naive-tuned"
+    """The same with rounds, batches and steps that suit tables; it reports epsilon, and costs more."""
+
+    NAIVE_TUNED_TRUE = "naive-tuned-true"
+    """That once more, with so much noise that epsilon is what it costs."""
+
+
+NAIVE = (Baseline.NAIVE_FLOWER_OPACUS, Baseline.NAIVE_TUNED, Baseline.NAIVE_TUNED_TRUE)
+"""The forms of the public recipe."""
 
 
 class SplitKind(StrEnum):
@@ -168,19 +198,14 @@ class PartyTerms(_Section):
         return tuple(role for role in Role for _ in range(self.roles.get(role, 0)))
 
 
-class LearnerTerms(_Section):
-    """Which learner is trained."""
-
-    name: Literal["scorecard"] = "scorecard"
-
-
 class PrivacyGrid(_Section):
     """The budgets to try; one run per epsilon and seed.
 
     Attributes:
         epsilon: Record-level epsilons; unused where `noise` is `none`.
         delta: Record-level delta, at most 1e-3.
-        noise: Who adds noise: shares that add up, every party in full, or nobody.
+        noise: Who adds noise: shares that add up, every party in full, or nobody. Local training of a neural
+            model turns "shared" into "local" for its runs: every party's steps carry the whole noise.
         absent: Parties that the noise may lack.
         colluding_parties: Parties whose own share of the noise protects nobody from them.
         spare_rounds: Sums of a run that may be abandoned and asked again, paid for beforehand.
@@ -249,10 +274,32 @@ class Scenario(_Section):
     privacy: PrivacyGrid = PrivacyGrid()
     encryption: EncryptionChoice = EncryptionChoice()
 
+    @property
+    def noise(self) -> NoiseMode:
+        """Who adds noise in the scenario's own runs."""
+        return noise_of(self.learner.neural, self.privacy.noise)
+
+    @property
+    def own_runs(self) -> frozenset[Baseline]:
+        """The baselines that would only repeat the scenario's own runs."""
+        neural = self.learner.neural
+        if neural is None:
+            same = Baseline.SCORECARD
+        elif neural.training is Training.SHARED:
+            same = Baseline.NEURAL_SHARED
+        else:
+            same = Baseline.NEURAL_LOCAL
+        return frozenset({same, Baseline.LOCAL_NOISE} if self.noise is NoiseMode.LOCAL else {same})
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.baselines)) != len(self.baselines):
             raise ValueError("baselines names the same baseline twice")
+        if repeated := [baseline for baseline in self.baselines if baseline in self.own_runs]:
+            raise ValueError(
+                f"baselines names {', '.join(repeated)}, which would repeat the scenario's own run "
+                f"(learner {self.learner.name}, {self.noise} noise): take it out, or choose another learner"
+            )
         return self
 
     @model_validator(mode="after")

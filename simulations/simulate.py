@@ -8,8 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from fedscore.contract import Contract
+from fedscore.card import Card
+from fedscore.contract import Learner
 from fedscore.errors import ScenarioError
+from fedscore.learners.neural.extra import require_neural_extra
+from fedscore.learners.neural.model import NeuralModel
 from simulations.dealing import Ground, read_ground
 from simulations.federation import EncryptionMode
 from simulations.files import result_folder, write_whole
@@ -19,9 +22,12 @@ from simulations.lookup import find_contract, find_data
 from simulations.report import ReportContent, render
 from simulations.results import Results
 from simulations.runner import Job, available_processors, jobs_of, run_jobs
-from simulations.scenario import Baseline, LoadedScenario, SplitKind, load_scenario
+from simulations.scenario import NAIVE, Baseline, LoadedScenario, Scenario, SplitKind, load_scenario
+from simulations.variants import contract_of
 
 __all__ = ["Watcher", "simulate"]
+
+_NEURAL = frozenset({Baseline.NEURAL_SHARED, Baseline.NEURAL_LOCAL, *NAIVE})
 
 
 class Watcher(Protocol):
@@ -49,7 +55,7 @@ def simulate(
     watcher: Watcher,
     workers: int | None = None,
 ) -> tuple[Results, Path]:
-    """Run a scenario and write `results.json`, `results.csv`, `card.json` and `report.html`.
+    """Run a scenario and write `results.json`, `results.csv`, `report.html`, and `card.json` or `model.json`.
 
     Nothing is written before all runs have ended; other files in the folder are left alone.
 
@@ -71,8 +77,7 @@ def simulate(
     contract = find_contract(loaded)
     path = find_data(loaded, data)
     folder = result_folder(out if out is not None else Path("runs") / loaded.name)
-    if Baseline.POOLED_LIGHTGBM in loaded.terms.baselines:
-        require_lightgbm()
+    _require_extras(loaded.terms)
     watcher.stage(f"reading {path.name}")
     ground = read_ground(loaded.terms, contract, path)
     keys = _ceremony(ground, watcher)
@@ -92,22 +97,31 @@ def simulate(
         scenario={"name": loaded.name, **loaded.terms.model_dump(mode="json")},
         runs=tuple(outcome.run for outcome in outcomes),
     )
-    card = outcomes[0].card
-    if card is None:
-        raise ScenarioError("the first run gave no card: this is a defect")
+    trained = outcomes[0].trained
+    if not isinstance(trained, Card | NeuralModel):
+        raise ScenarioError("the first run gave neither a card nor a model: this is a defect")
     results.write(folder)
-    card.write(folder / "card.json")
+    write_whole(folder / trained.file_name, trained.to_json())
+    what = "scorecard" if isinstance(trained, Card) else "neural model"
     page = render(
         ReportContent(
-            title=f"Simulation {loaded.name}: federated scorecard under differential privacy",
+            title=f"Simulation {loaded.name}: federated {what} under differential privacy",
             introduction=_introduction(loaded, ground),
             results=results,
-            card=card,
-            contract=_first_contract(jobs, ground),
+            trained=trained,
+            contract=contract_of(None, loaded.terms, ground.contract, epsilon=jobs[0].epsilon),
         )
     )
     write_whole(folder / "report.html", page)
     return results, folder
+
+
+def _require_extras(terms: Scenario) -> None:
+    """Tell what is missing before anything is read."""
+    if Baseline.POOLED_LIGHTGBM in terms.baselines:
+        require_lightgbm()
+    if terms.learner.name is Learner.NEURAL or not _NEURAL.isdisjoint(terms.baselines):
+        require_neural_extra()
 
 
 def _ceremony(ground: Ground, watcher: Watcher) -> SimulatedKeys | None:
@@ -116,11 +130,6 @@ def _ceremony(ground: Ground, watcher: Watcher) -> SimulatedKeys | None:
         return None
     watcher.stage(f"key ceremony ({terms.key_bits} bits)")
     return hold_ceremony(ground.contract, key_bits=terms.key_bits)
-
-
-def _first_contract(jobs: Sequence[Job], ground: Ground) -> Contract:
-    epsilon = jobs[0].epsilon
-    return ground.contract if epsilon is None else ground.contract.with_privacy(epsilon=epsilon)
 
 
 def _introduction(loaded: LoadedScenario, ground: Ground) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fedscore.contract import Contract, NoiseMode
+from fedscore.contract import Contract, Learner, NoiseMode
 from simulations.results import Run, Summary
 from simulations.scenario import Baseline
 
@@ -13,9 +14,13 @@ __all__ = [
     "Statement",
     "bytes_in_words",
     "epsilon_in_words",
+    "gap_in_words",
     "method_in_words",
     "points_in_words",
+    "product_in_words",
     "promises",
+    "true_epsilon",
+    "warnings_in_words",
 ]
 
 _BASELINES = {
@@ -29,6 +34,21 @@ _OWN = {
     NoiseMode.LOCAL: "federated, local noise",
     NoiseMode.NONE: "federated, no noise",
 }
+_NEURAL_BASELINES = {
+    Baseline.POOLED_LIGHTGBM: _BASELINES[Baseline.POOLED_LIGHTGBM],
+    Baseline.POOLED_NO_NOISE: "pooled, no privacy",
+    Baseline.LOCAL_ONLY: "local, not shared",
+    Baseline.LOCAL_NOISE: "same sums, local noise",
+    Baseline.NAIVE_FLOWER_OPACUS: "naive Flower + Opacus",
+    Baseline.NAIVE_TUNED: "naive, tuned",
+    Baseline.NAIVE_TUNED_TRUE: "naive, tuned, true ε",
+}
+_NEURAL_WAYS = frozenset({Baseline.NEURAL_SHARED, Baseline.NEURAL_LOCAL})
+_NEURAL = {
+    NoiseMode.SHARED: "neural (shared noise)",
+    NoiseMode.LOCAL: "neural (local noise)",
+    NoiseMode.NONE: "neural (no noise)",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +61,46 @@ class Statement:
 
 def method_in_words(method: Run | Summary) -> str:
     """What was done, for a reader who does not know the names in the files."""
+    if method.learner == Learner.NEURAL:
+        if method.baseline is None or method.baseline in _NEURAL_WAYS:
+            return _NEURAL[method.noise]
+        return _NEURAL_BASELINES[method.baseline]
+    if method.baseline is Baseline.SCORECARD:
+        return "scorecard"
     return _OWN[method.noise] if method.baseline is None else _BASELINES[method.baseline]
+
+
+def product_in_words(method: Run | Summary) -> str:
+    """What training ends with."""
+    return "model" if method.learner == Learner.NEURAL else "card"
+
+
+def true_epsilon(method: Run | Summary) -> float | None:
+    """The epsilon to show: what was asked for, unless more than that was spent; None where it is infinite."""
+    return method.epsilon if method.epsilon_reported is None else method.epsilon_spent
+
+
+def gap_in_words(summary: Summary) -> str:
+    """The own run's AUC minus a baseline's, with half the width of its 95 % interval; a dash for none."""
+    if summary.auc_gap is None:
+        return "\N{EN DASH}"
+    margin = "" if summary.auc_gap_margin is None else f" ± {summary.auc_gap_margin:.4f}"
+    return f"{summary.auc_gap:+.4f}{margin}"
+
+
+def warnings_in_words(summary: Iterable[Summary]) -> tuple[str, ...]:
+    """What a reader of a table must know of methods that report another epsilon than the true one."""
+    return tuple(
+        f"{method_in_words(entry)}: the recipe reports ε = {entry.epsilon_reported:.2f}, and its true ε is "
+        f"{_finite(entry.epsilon_spent)}. It makes a new privacy engine in every round, which knows of one "
+        "round alone; the true ε counts them all."
+        for entry in summary
+        if entry.epsilon_reported is not None
+    )
+
+
+def _finite(epsilon: float | None) -> str:
+    return "infinite" if epsilon is None else f"{epsilon:.2f}"
 
 
 def epsilon_in_words(epsilon: float | None) -> str:
@@ -75,14 +134,15 @@ def promises(run: Run, contract: Contract) -> tuple[Statement, ...]:
         return (
             Statement(
                 heading="No privacy",
-                text="This run added no noise. Its sums, and so its card, promise nothing about anybody.",
+                text="This run added no noise. Its sums, and so its "
+                f"{product_in_words(run)}, promise nothing about anybody.",
             ),
         )
     return (
         _to_a_record(run, run.epsilon_spent),
         _to_a_person(run, contract),
         _assumptions(run, contract),
-        _not_promised(),
+        _not_promised(run),
     )
 
 
@@ -91,8 +151,14 @@ def _to_a_record(run: Run, epsilon: float) -> Statement:
         f"ε = {epsilon:.4g} at δ = {run.delta:g}. Whether any one record of any one organisation was in the "
         "training or not changes the probability of whatever anybody may conclude from all the opened sums "
         f"by a factor of at most {_factor(epsilon)}, but for a probability of {run.delta:g}. The noise is in "
-        "the sums themselves, so this holds for the card and for everything else computed from them."
+        f"the sums themselves, so this holds for the {product_in_words(run)} and for everything else "
+        "computed from them."
     )
+    if run.epsilon_prv is not None:
+        text += (
+            " This ε is proven, by Rényi accounting. Opacus' PRV accountant estimates "
+            f"{run.epsilon_prv:.4g} for the same steps; nothing relies on that."
+        )
     return Statement(heading="Promised to one record", text=text)
 
 
@@ -137,19 +203,26 @@ def _assumptions(run: Run, contract: Contract) -> Statement:
         else "Numbers of single parties stay hidden: this simulation added them in clear, on one machine, "
         "which stands for a deployment that encrypts them and opens the same integers."
     )
+    sampling = ""
+    if contract.neural is not None and contract.neural.one_in > 1:
+        sampling = (
+            f"A record takes part in a step with a chance of 1 in {contract.neural.one_in}, and nobody but "
+            "its own organisation knows when it did. "
+        )
     rest = (
         "Grids and settings were fixed without looking at the data; the split into training and test rows is "
         "taken as given. This simulation draws its noise from a seed, so that it can be repeated; whoever "
         "knows the seed can take the noise away. A deployment draws it from the operating system."
     )
-    return Statement(heading="On these assumptions", text=f"{noise} {encryption} {rest}")
+    return Statement(heading="On these assumptions", text=f"{noise} {sampling}{encryption} {rest}")
 
 
-def _not_promised() -> Statement:
+def _not_promised(run: Run) -> Statement:
     text = (
         "Nothing is promised to an organisation as a whole: two trainings, one with it and one without it, "
         "show its own table with no more noise than hides one record. The figures on test rows are exact: "
         "they are the researcher's view, outside the budget, and a deployment would not release them so. "
-        "Differential privacy does not keep a card from telling what is true of people in general."
+        f"Differential privacy does not keep a {product_in_words(run)} from telling what is true of people "
+        "in general."
     )
     return Statement(heading="Not promised", text=text)

@@ -196,6 +196,11 @@ class Card(_Frozen):
         ranked = sorted(self.characteristics, key=lambda table: table.spread, reverse=True)
         return tuple(ranked[:count])
 
+    @property
+    def file_name(self) -> str:
+        """What its file is called in a folder of results."""
+        return "card.json"
+
     def with_privacy(self, privacy: PrivacyRecord) -> Card:
         """Returns the card with what its training cost."""
         return self.model_copy(update={"privacy": privacy})

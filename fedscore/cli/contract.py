@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,13 +64,15 @@ def _check(
         raise typer.Exit(1)
 
 
-def _price(contract: Contract) -> dict[str, float | int | None]:
+def _price(contract: Contract) -> dict[str, Any]:
     """What a run under the contract costs. Without a roster it is not known how the noise is shared.
 
     Raises:
         FedscoreError: No run is possible under the contract: its values would not fit, or it has no price.
     """
-    from fedscore.learners.agenda import Agenda  # noqa: PLC0415 - other commands do not pay for it
+    # Other commands do not pay for these.
+    from fedscore.cli.program_sums import training_of  # noqa: PLC0415
+    from fedscore.learners.agenda import Agenda  # noqa: PLC0415
 
     agenda = Agenda(contract, run="0" * 32)
     bounded = [
@@ -84,16 +86,21 @@ def _price(contract: Contract) -> dict[str, float | int | None]:
         "epsilon": bounded[0],
         "epsilon_person": bounded[1],
         "delta": contract.privacy.delta,
+        "training": training_of(agenda),
     }
 
 
-def _price_in_words(price: dict[str, float | int | None] | None) -> Iterator[str]:
+def _price_in_words(price: dict[str, Any] | None) -> Iterator[str]:
+    from fedscore.cli.program_sums import training_in_words  # noqa: PLC0415 - see above
+
     if price is None:
         return
     yield (
         f"a run: {price['sums']} private sums, epsilon {price['epsilon']} for a record and "
         f"{price['epsilon_person']} for a person, at delta {price['delta']}"
     )
+    if price["training"] is not None:
+        yield f"training: {training_in_words(price['training'])}"
     if price["spare_rounds"]:
         yield (
             f"spare rounds: {price['spare_rounds']} sums may be abandoned and asked again, within that "

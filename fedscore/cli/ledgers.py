@@ -15,6 +15,7 @@ from fedscore.errors import EvidenceDamaged, NodeConfigError
 __all__ = ["register"]
 
 _BAR = 40
+_MOST_RUNS = 4096
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 _Config = Annotated[Path, typer.Argument(help="The node's configuration, node.toml.", metavar="FILE")]
@@ -55,7 +56,7 @@ def _budget(
 
 
 def _found(source: str, limits: Any, spending: Any) -> dict[str, Any]:  # noqa: ANN401 - imported late, see above
-    from privacy.dp.accounting import gaussian_mu, guarantee  # noqa: PLC0415
+    from privacy.dp.accounting import guarantee  # noqa: PLC0415
     from privacy.dp.events import Composed  # noqa: PLC0415
 
     def epsilon(event: Any) -> float:  # noqa: ANN401
@@ -63,11 +64,6 @@ def _found(source: str, limits: Any, spending: Any) -> dict[str, Any]:  # noqa: 
 
     spent, committed = epsilon(spending.spent), epsilon(spending.committed)
     current = spending.open_run
-    room = (
-        gaussian_mu(limits.epsilon, limits.delta) ** 2
-        - guarantee(spending.committed, delta=limits.delta).mu ** 2
-    )
-    again = guarantee(current.reserved, delta=limits.delta).mu ** 2 if current is not None else 0.0
     return {
         "source": source,
         "epsilon": limits.epsilon,
@@ -75,7 +71,7 @@ def _found(source: str, limits: Any, spending: Any) -> dict[str, Any]:  # noqa: 
         "spent": spent,
         "reserved": committed - spent,
         "left": max(0.0, limits.epsilon - committed),
-        "further_runs": max(0, int(room / again)) if again else None,
+        "further_runs": _further_runs(spending, limits) if current is not None else None,
         "assumed": epsilon(Composed(events=spending.assumed)) if spending.assumed else 0.0,
         "runs": [
             {
@@ -89,7 +85,7 @@ def _found(source: str, limits: Any, spending: Any) -> dict[str, Any]:  # noqa: 
                     {
                         "round": charge.round,
                         "sum": charge.name,
-                        "mechanism": "distributed discrete Gaussian",
+                        "mechanism": _mechanism(charge.event),
                         "epsilon": epsilon(charge.event),
                     }
                     for charge in run.charges
@@ -98,6 +94,40 @@ def _found(source: str, limits: Any, spending: Any) -> dict[str, Any]:  # noqa: 
             for run in spending.runs
         ],
     }
+
+
+def _further_runs(spending: Any, limits: Any) -> int:  # noqa: ANN401 - see above
+    """How many runs like the last one the rest of the budget covers, as the ledger will reckon it."""
+    from privacy.dp.accounting import guarantee  # noqa: PLC0415
+    from privacy.dp.events import Composed  # noqa: PLC0415
+
+    def fit(runs: int) -> bool:
+        history = Composed(events=(spending.committed, *(spending.open_run.reserved,) * runs))
+        return bool(guarantee(history, delta=limits.delta).epsilon <= limits.epsilon)
+
+    low, high = 0, 1
+    while high < _MOST_RUNS and fit(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fit(middle) else (low, middle)
+    return low
+
+
+def _mechanism(event: Any) -> str:  # noqa: ANN401 - see above
+    """What a release did: shared noise or an organisation's own, how often, and to which rows."""
+    from privacy.dp.events import DistributedGaussian, PoissonSampledGaussian, leaves  # noqa: PLC0415
+
+    steps, rows, shares = 0, "", 1
+    # The parts of one release are all alike, and none of them is unprotected: the ledger takes no other.
+    for part in leaves(event):
+        if isinstance(part, PoissonSampledGaussian):
+            steps, rows = steps + part.repetitions, f", 1 row in {part.one_in:,}"
+            shares = part.sum.total_shares
+        elif isinstance(part, DistributedGaussian):
+            steps, shares = steps + 1, part.total_shares
+    name = "distributed discrete Gaussian" if shares > 1 else "discrete Gaussian"
+    return name + (f", {steps} steps" if steps > 1 else "") + rows
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
@@ -130,7 +160,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if found["refusals"]:
         told = ", ".join(f"{count} {code}" for code, count in found["refusals"].items())
         lines.append(f"refused          {told}")
-    lines.append("The parts do not add up to the whole: mechanisms compose by mu², which costs less.")
+    lines.append("The parts do not add up to the whole: mechanisms cost less together than one by one.")
     return lines
 
 

@@ -42,6 +42,7 @@ def check(
     from clients.loading import load_consenting  # noqa: PLC0415
     from clients.node import AUDITOR  # noqa: PLC0415
     from clients.policy import load_policy  # noqa: PLC0415
+    from fedscore.cli.program_sums import training_of  # noqa: PLC0415
     from fedscore.learners.agenda import Agenda  # noqa: PLC0415
     from fedscore.sums.ceremonies import ceremony_of  # noqa: PLC0415
 
@@ -64,17 +65,19 @@ def check(
         "bad_rate": round(float(rows.outcome.mean()), 4) if rows is not None and len(rows) else None,
         "consent": asdict(consent) if consent is not None else None,
         "epsilon": agenda.record.epsilon,
-        "epsilon_person": agenda.person.epsilon,
+        "epsilon_person": agenda.person.epsilon if math.isfinite(agenda.person.epsilon) else None,
         "delta": contract.privacy.delta,
         "policy": {"source": policy.source, "smallest_cohort": policy.smallest_cohort},
         "budget": budget,
+        "training": training_of(agenda),
         "rounds": [_round(request, public_key) for request in agenda.requests],
         "warnings": _warnings(config, policy, budget, rows),
     }
     if as_json:
         typer.echo(json.dumps(found, indent=2, allow_nan=False))
         return
-    for line in _lines(found, consent=str(consent) if consent is not None else "the contract asks for none"):
+    told = str(consent) if consent is not None else "the contract asks for none"
+    for line in (*_head(found, consent=told), *_sums(agenda, public_key), *_foot(found)):
         typer.echo(line)
 
 
@@ -87,12 +90,16 @@ def _round(request: SumRequest, public_key: PublicKey) -> dict[str, Any]:
     header = VectorHeader.of(
         public_key, request.layout, run=bytes(RUN_ID_BYTES), round_number=1, values=request.dimension
     )
+    # An update carries the noise of its steps, and the sum over updates none.
+    noise = request.local if request.local is not None else request
     return {
         "sum": request.name,
         "values": request.dimension,
         "bytes": vector_bytes(public_key, header) + proof_bytes(public_key) + SIGNATURE_BYTES,
-        "sensitivity": math.sqrt(request.sensitivity_squared) / request.scale,
-        "noise_share": math.sqrt(request.share_variance) / request.scale,
+        "sensitivity": math.sqrt(noise.sensitivity_squared) / noise.scale,
+        "noise_share": math.sqrt(noise.share_variance) / noise.scale,
+        "one_in": request.one_in,
+        "local_steps": request.local.steps if request.local is not None else 0,
     }
 
 
@@ -147,19 +154,20 @@ def _warnings(
     return warnings
 
 
-def _lines(found: dict[str, Any], *, consent: str) -> list[str]:
+def _head(found: dict[str, Any], *, consent: str) -> list[str]:
+    from fedscore.cli.program_sums import training_in_words  # noqa: PLC0415 - see above
+
     seat, budget = found["committee_member"], found["budget"]
-    price = (
-        f"epsilon {found['epsilon']:.4f} for a record, {found['epsilon_person']:.4f} for a person, "
-        f"delta {found['delta']:g}"
-    )
+    person = f"{found['epsilon_person']:.4f}" if found["epsilon_person"] is not None else "not bounded"
+    price = f"epsilon {found['epsilon']:.4f} for a record, {person} for a person, delta {found['delta']:g}"
     spent = (
         f"epsilon {budget['spent']:.4f} of {budget['epsilon']:g} is spent, at delta {budget['delta']:g}; "
         f"another run {'fits' if budget['next_run_fits'] else 'does not fit'}"
         if budget is not None
         else "none: there are no data"
     )
-    head = [
+    training = found["training"]
+    return [
         f"party            {found['party']} ({found['role']})",
         f"committee        {'not a member' if seat is None else f'member {seat}'}",
         f"contract         {found['contract']}, hash {found['contract_hash']}: accepted by policy.toml",
@@ -167,12 +175,23 @@ def _lines(found: dict[str, Any], *, consent: str) -> list[str]:
         f"consent          {consent}: stays here",
         f"price of a run   {price}",
         f"budget           {spent}",
-        "would be sent    (at most)      values      bytes    sensitivity    own noise",
+        *([f"training         {training_in_words(training)}"] if training is not None else []),
     ]
-    rounds = [
-        f"  {one['sum']:<24}{one['values']:>10,}{one['bytes']:>11,}"
-        f"{one['sensitivity']:>15.3f}{one['noise_share']:>13.2f}"
-        for one in found["rounds"]
-    ]
-    warnings = [f"warning          {warning}" for warning in found["warnings"]]
-    return [*head, *rounds, *warnings, "nothing was sent"]
+
+
+def _sums(agenda: Agenda, public_key: PublicKey) -> list[str]:
+    from fedscore.cli.program_sums import alike_sums  # noqa: PLC0415 - see above
+
+    lines = ["would be sent    (at most)      values      bytes    sensitivity    own noise"]
+    for alike in alike_sums(agenda.requests):
+        one = _round(alike.request, public_key)
+        steps = f" in each of {one['local_steps']} steps" if one["local_steps"] else ""
+        lines.append(
+            f"  {alike.name:<24}{one['values']:>10,}{one['bytes']:>11,}"
+            f"{one['sensitivity']:>15.3f}{one['noise_share']:>13.2f}{steps}"
+        )
+    return lines
+
+
+def _foot(found: dict[str, Any]) -> list[str]:
+    return [*(f"warning          {warning}" for warning in found["warnings"]), "nothing was sent"]

@@ -28,7 +28,7 @@ _Config = Annotated[Path, typer.Argument(help="The server's configuration, serve
 
 
 def run(file: _Config) -> None:
-    """Train one card with the nodes that are connected; card.json and run.json go to the state folder.
+    """Train over the connected nodes; card.json or model.json, and run.json, go to the state folder.
 
     Ctrl-C ends the run cleanly: what it released stays charged, and it cannot be resumed. A second Ctrl-C
     leaves without waiting for that.
@@ -85,7 +85,7 @@ def status(
             "resumable": report.resumable,
             "transcript_round": round_number,
             "certificate_days_left": certificates,
-            "next": _next_step(report, file),
+            "next": _next_step(report, file, config),
         }
         typer.echo(json.dumps(found, indent=2, allow_nan=False))
         return
@@ -93,7 +93,7 @@ def status(
     typer.echo(f"transcript       round {round_number}")
     for name, days in certificates.items():
         typer.echo(f"{name:<17}{'expired' if days < 0 else f'{days} days left'}")
-    typer.echo(f"next             {_next_step(report, file)}")
+    typer.echo(f"next             {_next_step(report, file, config)}")
 
 
 def _train(file: Path, *, resume: bool) -> None:
@@ -130,7 +130,7 @@ def _train(file: Path, *, resume: bool) -> None:
             "nothing was trained: what Flower said above tells why; `fedscore server start` must be running"
         )
     _tell_run(report)
-    typer.echo(f"next             {_next_step(report, file)}")
+    typer.echo(f"next             {_next_step(report, file, config)}")
     if interrupted:
         # What shells report of a process that SIGINT ended.
         raise typer.Exit(130)
@@ -184,7 +184,7 @@ def _tell_run(report: RunReport) -> None:
         typer.echo(f"noticed          {what}")
 
 
-def _next_step(report: RunReport, file: Path) -> str:
+def _next_step(report: RunReport, file: Path, config: ServerConfig) -> str:
     from server.record import RunStatus  # noqa: PLC0415 - see above
 
     begin = f"fedscore server run {file}"
@@ -198,7 +198,8 @@ def _next_step(report: RunReport, file: Path) -> str:
     if status is RunStatus.INTERRUPTED:
         return f"its checkpoint is damaged: fedscore server stop {file} ends it, then {begin} begins another"
     if status is RunStatus.FINISHED:
-        return f"card.json lies in the state folder; {begin} trains another"
+        name = "model.json" if (config.state / "model.json").exists() else "card.json"
+        return f"{name} lies in the state folder; {begin} trains another"
     return f"{begin} begins one"
 
 

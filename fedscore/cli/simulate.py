@@ -18,7 +18,10 @@ def register(app: typer.Typer) -> None:
 
 
 def _simulate(
-    scenario: Annotated[str, typer.Argument(help="A scenario's file, or a shipped one: taiwan, gmsc.")],
+    scenario: Annotated[
+        str,
+        typer.Argument(help="A scenario's file, or a shipped one: taiwan, gmsc, taiwan-neural, gmsc-neural."),
+    ],
     *,
     data: Annotated[
         Path | None,
@@ -37,8 +40,8 @@ def _simulate(
 ) -> None:
     """Train over seeds and budgets, compare with baselines, and report.
 
-    Writes results.json, results.csv, report.html, and card.json of the first run. Data are looked for in
-    --data, the scenario's folder, $FEDSCORE_DATA and ../shared/data.
+    Writes results.json, results.csv, report.html, and card.json (or model.json) of the first run. Data are
+    looked for in --data, the scenario's folder, $FEDSCORE_DATA and ../shared/data.
     """
     from simulations.simulate import simulate  # noqa: PLC0415 - loads scikit-learn and Flower, for this command alone
 

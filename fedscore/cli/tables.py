@@ -10,7 +10,14 @@ from rich.table import Table
 from fedscore.card import Card
 from simulations.report import PartyLine
 from simulations.results import Run, Summary
-from simulations.wording import bytes_in_words, epsilon_in_words, method_in_words, points_in_words
+from simulations.wording import (
+    bytes_in_words,
+    epsilon_in_words,
+    gap_in_words,
+    method_in_words,
+    points_in_words,
+    true_epsilon,
+)
 
 __all__ = ["party_table", "points_tables", "run_table", "summary_table"]
 
@@ -35,21 +42,29 @@ def run_table(runs: Iterable[Run]) -> Table:
     return table
 
 
-def summary_table(summary: Iterable[Summary]) -> Table:
-    """Methods over their seeds."""
-    table = _table("method", "ε", "seeds", "AUC", "± sd", "KS", "gap to LightGBM")
+def summary_table(summary: Sequence[Summary]) -> Table:
+    """Methods over their seeds; the ε of each is the true one, and differences stand where there are any."""
+    table = _table("method", "ε", "AUC", "± sd", "KS")
+    has_ceiling = any(entry.gap_to_lightgbm is not None for entry in summary)
+    has_gap = any(entry.auc_gap is not None for entry in summary)
+    for name in ["gap to\nLightGBM"] * has_ceiling + ["own run\n\N{MINUS SIGN} this"] * has_gap:
+        table.add_column(name, justify="right", no_wrap=True)
     for entry in summary:
         table.add_row(
             method_in_words(entry),
-            epsilon_in_words(entry.epsilon),
-            str(entry.n),
+            _short(true_epsilon(entry)),
             f"{entry.auc_mean:.4f}",
             _or_nothing(entry.auc_sd, ".4f"),
             f"{entry.ks_mean:.3f}",
-            _or_nothing(entry.gap_to_lightgbm, "+.4f"),
+            *[_or_nothing(entry.gap_to_lightgbm, "+.4f")] * has_ceiling,
+            *[gap_in_words(entry)] * has_gap,
             style="bold" if entry.baseline is None else None,
         )
     return table
+
+
+def _short(epsilon: float | None) -> str:
+    return epsilon_in_words(epsilon if epsilon is None else float(f"{epsilon:.3g}"))
 
 
 def party_table(lines: Iterable[PartyLine]) -> Table:

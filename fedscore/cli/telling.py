@@ -11,7 +11,7 @@ from rich.console import Console
 from fedscore.cli.tables import party_table, points_tables, run_table, summary_table
 from simulations.demo import DemoResult
 from simulations.results import Results, Run
-from simulations.wording import promises
+from simulations.wording import product_in_words, promises, warnings_in_words
 
 __all__ = ["tell_demo", "tell_simulation"]
 
@@ -37,15 +37,23 @@ def tell_demo(demo: DemoResult) -> None:
     console.print("\n[bold]Privacy[/bold]")
     for statement in promises(runs[0], demo.contract):
         console.print(f"[bold]{statement.heading}.[/bold] {statement.text}")
-    _files(console, demo.folder)
+    _files(console, demo.folder, product=product_in_words(runs[0]))
 
 
 def tell_simulation(results: Results, folder: Path) -> None:
     """Print what a simulation found to standard output."""
     console = Console(highlight=False)
-    console.print(summary_table(results.summary))
+    summary = results.summary
+    console.print(summary_table(summary))
+    if (seeds := len({run.seed for run in results.runs})) > 1:
+        console.print(f"Means over {seeds} seeds.", end=" ")
+    if any(entry.auc_gap_margin is not None for entry in summary):
+        console.print("Own run \N{MINUS SIGN} this: paired by seed, with its 95 % interval.", end="")
+    console.print()
+    for warning in warnings_in_words(summary):
+        console.print(f"\n{warning}")
     _split(console, results.runs)
-    _files(console, folder)
+    _files(console, folder, product=product_in_words(results.runs[0]))
 
 
 def _split(console: Console, runs: Sequence[Run]) -> None:
@@ -66,7 +74,7 @@ def _split(console: Console, runs: Sequence[Run]) -> None:
     )
 
 
-def _files(console: Console, folder: Path) -> None:
+def _files(console: Console, folder: Path, *, product: str) -> None:
     console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
-    console.print(f"Card:   {folder / 'card.json'}", soft_wrap=True)
+    console.print(f"{product.capitalize() + ':':<7} {folder / product}.json", soft_wrap=True)
     console.print(f"Data:   {folder / 'results.json'}, results.csv", soft_wrap=True)

@@ -21,6 +21,14 @@ from fedscore.contract.characteristics import (
 from fedscore.contract.checking import check
 from fedscore.contract.findings import Finding, FindingLevel
 from fedscore.contract.model import Contract
+from fedscore.contract.neural_terms import (
+    Encoding,
+    Learner,
+    NeuralModelKind,
+    NeuralTerms,
+    Optimiser,
+    Training,
+)
 from fedscore.contract.parsing import load_contract, parse_contract
 from fedscore.contract.tables import Cell, CellKind, Table
 from fedscore.contract.terms import (
@@ -45,13 +53,18 @@ __all__ = [
     "Contract",
     "Derived",
     "Direction",
+    "Encoding",
     "EncryptionTerms",
     "Finding",
     "FindingLevel",
     "Formula",
     "Interaction",
     "InteractionSide",
+    "Learner",
+    "NeuralModelKind",
+    "NeuralTerms",
     "NoiseMode",
+    "Optimiser",
     "Outcome",
     "Party",
     "PrivacyTerms",
@@ -60,6 +73,7 @@ __all__ = [
     "Special",
     "Split",
     "Table",
+    "Training",
     "ValueType",
     "check",
     "load_contract",

@@ -15,6 +15,7 @@ from fedscore.contract.explaining import explain
 from fedscore.contract.findings import Finding, FindingLevel, Path, Problem, error
 from fedscore.contract.locations import lines_of, nearest_line
 from fedscore.contract.model import Contract
+from fedscore.contract.neural_terms import Learner, NeuralTerms
 from fedscore.contract.rules import problems_of
 from fedscore.contract.terms import ConsentTerms, EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules
 from fedscore.contract.values import Term
@@ -79,7 +80,13 @@ def _structural_problems(raw: Mapping[str, Any]) -> list[Problem]:
     except ValidationError as refused:
         # Without a place it is the sum of what the rules find, which they tell with places.
         details = [detail for detail in refused.errors(include_url=False) if detail["loc"]]
-        return [error(detail["loc"], explain(detail, Contract)) for detail in details]
+        arrays = {detail["loc"][:-1] for detail in details}
+        return [
+            error(detail["loc"], explain(detail, Contract))
+            for detail in details
+            # An array of which an entry is refused counts as shorter than it is.
+            if detail["type"] != "too_short" or detail["loc"] not in arrays
+        ]
     return []
 
 
@@ -99,6 +106,9 @@ def _draft_of(raw: Mapping[str, Any]) -> Draft:
         consent=_read(ConsentTerms, raw.get("consent")),
         privacy=_read(PrivacyTerms, raw.get("privacy")),
         encryption=_read(EncryptionTerms, raw.get("encryption", {})),
+        learner=_learner(raw.get("learner", Learner.SCORECARD)),
+        names_neural="neural" in raw,
+        neural=_read(NeuralTerms, raw.get("neural")),
         unreadable=frozenset(
             name
             for key, readable in (("characteristics", characteristics), ("derived", derived))
@@ -123,6 +133,10 @@ def _read(term: type[_TermT], value: object) -> _TermT | None:
         return term.model_validate(value)
     except ValidationError:
         return None
+
+
+def _learner(value: object) -> Learner | None:
+    return Learner(value) if isinstance(value, str) and value in tuple(Learner) else None
 
 
 def _name_of(entry: object) -> object:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedscore.contract.characteristics import Characteristic, Derived, Interaction, Role
+from fedscore.contract.neural_terms import Learner, NeuralTerms
 from fedscore.contract.terms import ConsentTerms, EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules
 
 __all__ = ["Draft"]
@@ -26,6 +27,9 @@ class Draft:
         consent: The columns of consent; None also if there are none.
         privacy: Privacy terms.
         encryption: Encryption terms.
+        learner: What is trained.
+        names_neural: Whether there are neural terms, readable or not.
+        neural: Those terms.
         unreadable: Names of characteristics that exist but could not be read: a reference to one of them
             is no second mistake.
     """
@@ -40,6 +44,9 @@ class Draft:
     consent: ConsentTerms | None
     privacy: PrivacyTerms | None
     encryption: EncryptionTerms | None
+    learner: Learner | None
+    names_neural: bool
+    neural: NeuralTerms | None
     unreadable: frozenset[str]
 
     def by_name(self) -> Mapping[str, Characteristic | Derived]:

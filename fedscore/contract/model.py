@@ -15,6 +15,7 @@ from fedscore.contract.characteristics import Characteristic, Derived, Interacti
 from fedscore.contract.draft import Draft
 from fedscore.contract.explaining import explain
 from fedscore.contract.findings import FindingLevel
+from fedscore.contract.neural_terms import Learner, NeuralTerms
 from fedscore.contract.rules import problems_of
 from fedscore.contract.tables import Table, build_tables
 from fedscore.contract.terms import (
@@ -78,8 +79,11 @@ class Contract(Term):
     parties: tuple[Party, ...] = ()
     """The roster; it may be left empty in simulations, which make up their parties."""
 
-    learner: Literal["scorecard"] = "scorecard"
-    """What is trained: "scorecard"."""
+    learner: Learner = Learner.SCORECARD
+    """What is trained: "scorecard" or "neural"."""
+
+    neural: NeuralTerms | None = None
+    """The neural model and its training; belongs to learner = "neural"."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -100,6 +104,9 @@ class Contract(Term):
             consent=self.consent,
             privacy=self.privacy,
             encryption=self.encryption,
+            learner=self.learner,
+            names_neural=self.neural is not None,
+            neural=self.neural,
             unreadable=frozenset(),
         )
 
@@ -197,6 +204,17 @@ class Contract(Term):
             ContractError: A field is unknown or out of range, or the result would be inconsistent.
         """
         return self._changed(encryption={**self.encryption.model_dump(), **changes})
+
+    def with_neural(self, terms: NeuralTerms | None) -> Contract:
+        """The same contract with a neural model to train; with the scorecard if there are no terms.
+
+        Raises:
+            ContractError: The result would be inconsistent.
+        """
+        return self._changed(
+            learner=Learner.SCORECARD if terms is None else Learner.NEURAL,
+            neural=None if terms is None else terms.model_dump(),
+        )
 
     def _changed(self, **sections: object) -> Contract:
         try:

@@ -12,6 +12,7 @@ from fedscore.contract.draft import Draft
 from fedscore.contract.encryption_rules import encryption_problems, signing_key_problems
 from fedscore.contract.findings import Problem, error, warning
 from fedscore.contract.interaction_rules import interaction_problems
+from fedscore.contract.learner_rules import learner_problems
 from fedscore.contract.terms import NoiseMode, PrivacyTerms
 
 __all__ = ["problems_of"]
@@ -37,6 +38,7 @@ def problems_of(draft: Draft) -> tuple[Problem, ...]:
         *_privacy_problems(draft),
         *encryption_problems(draft),
         *signing_key_problems(draft),
+        *learner_problems(draft),
     )
 
 

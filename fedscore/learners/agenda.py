@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
-from fedscore.card import Card, PrivacyRecord
+from fedscore.card import PrivacyRecord
 from fedscore.contract import Contract, NoiseMode
 from fedscore.errors import AccountingError, BudgetExhausted, ProtocolError
-from fedscore.learners.program import Program, Steps
-from fedscore.learners.scorecard.program import Scorecard
-from fedscore.sums import Envelope, PlannedSum, Query, SumRequest, chain_openings, derive_request
-from privacy.dp.accounting import Guarantee, gaussian_mu, guarantee
-from privacy.dp.discrete_lemma import gaussian_bound
-from privacy.dp.events import Composed, DistributedGaussian
+from fedscore.learners.choice import program_of
+from fedscore.learners.pricing import price_program
+from fedscore.learners.program import Program, Steps, Trained
+from fedscore.sums import Envelope, Query, SumRequest, Update, chain_openings, derive_request
+from privacy.dp.accounting import Guarantee, guarantee
+from privacy.dp.events import Composed
 
 __all__ = ["Agenda", "Turn"]
 
 Opening = npt.NDArray[np.int64]
-
-DELTA_RESERVE = 1e-6
-"""Relative part of δ kept for the discrete noise's slack and its redrawn tails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +34,7 @@ class Turn:
         envelope: The derived request and its place.
     """
 
-    query: Query
+    query: Query | Update
     envelope: Envelope
 
 
@@ -48,7 +45,7 @@ class Agenda:
         contract: With its roster.
         run: 32 hexadecimal digits, fresh for every run.
         requests: The planned sums' requests at their largest dimension, in order.
-        spares: What each further round is charged as, so that a sum may be abandoned and asked again.
+        spares: What further rounds are charged as, so that a sum may be abandoned and asked again.
         spare_factor: By how much the spare rounds multiply the variance of every sum's noise.
         event: What the whole program costs, with all its spare rounds.
         record: (ε, δ) for one record of one organisation.
@@ -66,25 +63,18 @@ class Agenda:
         self.contract = contract
         self.run = run
         self._contract_hash = contract.hash()
-        self._program: Program = program if program is not None else Scorecard(contract)
+        self._program: Program = program if program is not None else program_of(contract)
         self._plan = self._program.plan
         if sum((planned.share for planned in self._plan), Fraction(0)) != 1:
             raise AccountingError("the shares of the program's sums do not add to one: this is a defect")
-        spare_rounds = contract.privacy.spare_rounds
-        self.spare_factor = 1 + spare_rounds * max(planned.share for planned in self._plan)
-        self.requests = tuple(
-            derive_request(
-                planned, dimension=planned.dimension_limit, mu=self._mu(planned), contract=contract
-            )
-            for planned in self._plan
-        )
-        dearest = _dearest(self.requests)
-        self.spares = tuple(replace(dearest, name=f"spare {number}") for number in range(1, spare_rounds + 1))
+        priced = price_program(self._plan, contract)
+        self._mus = priced.mus
+        self.requests, self.spares, self.spare_factor = priced.requests, priced.spares, priced.spare_factor
         self.event = Composed(events=tuple(request.event for request in (*self.requests, *self.spares)))
         rules = contract.rows
-        group = rules.organisations_per_person * rules.rows_per_person
+        self._group = rules.organisations_per_person * rules.rows_per_person
         self.record: Guarantee = guarantee(self.event, delta=contract.privacy.delta)
-        self.person: Guarantee = guarantee(self.event, delta=contract.privacy.delta, group=group)
+        self.person: Guarantee = guarantee(self.event, delta=contract.privacy.delta, group=self._group)
         noisy = contract.privacy.noise is not NoiseMode.NONE
         if noisy and self.record.epsilon > contract.privacy.epsilon:
             raise BudgetExhausted(
@@ -94,12 +84,12 @@ class Agenda:
             )
         self._openings: list[Opening] = []
         self._steps: Steps | None = None
-        self._query: Query | None = None
-        self._card: Card | None = None
+        self._query: Query | Update | None = None
+        self._trained: Trained | None = None
 
     @property
     def rounds(self) -> int:
-        """Number of private sums."""
+        """Number of private sums, at most: a program may end before."""
         return len(self._plan)
 
     def turn(self, openings: Sequence[Opening], *, round_number: int, head: str) -> Turn:
@@ -132,7 +122,16 @@ class Agenda:
         )
         return Turn(query=query, envelope=envelope)
 
-    def next_sum(self, openings: Sequence[Opening]) -> tuple[Query, SumRequest]:
+    def is_finished(self, openings: Sequence[Opening]) -> bool:
+        """Whether the program has ended with these openings.
+
+        Raises:
+            ProtocolError: They are not those of this program.
+        """
+        self._follow(openings)
+        return self._trained is not None
+
+    def next_sum(self, openings: Sequence[Opening]) -> tuple[Query | Update, SumRequest]:
         """Derives what the next private sum is, wherever it takes place.
 
         Raises:
@@ -140,31 +139,26 @@ class Agenda:
         """
         self._follow(openings)
         if self._query is None:
-            raise ProtocolError(f"the program ends after {self.rounds} rounds: there is no further sum")
+            raise ProtocolError(f"the program ended after {len(openings)} sums: there is no further one")
         return self._query, self._request(len(openings), self._query)
 
-    def finish(self, openings: Sequence[Opening]) -> Card:
-        """Returns the card, with what it cost, once all sums are opened.
+    def finish(self, openings: Sequence[Opening]) -> Trained:
+        """Returns the card or the model, with what it cost, once all sums are opened.
 
         Raises:
             ProtocolError: Sums are missing, or the openings are not those of this program.
         """
         self._follow(openings)
-        if self._card is None:
-            raise ProtocolError(f"{len(openings)} of {self.rounds} sums are opened: there is no card yet")
-        return self._card.with_privacy(self._privacy_record())
+        if self._trained is None:
+            raise ProtocolError(f"{len(openings)} of {self.rounds} sums are opened: training goes on")
+        return self._trained.with_privacy(self._privacy_record(len(openings)))
 
-    def _mu(self, planned: PlannedSum) -> float:
-        terms = self.contract.privacy
-        if terms.noise is NoiseMode.NONE:
-            return math.inf
-        total = gaussian_mu(terms.epsilon, terms.delta * (1 - DELTA_RESERVE))
-        return total * math.sqrt(planned.share / self.spare_factor)
-
-    def _request(self, number: int, query: Query) -> SumRequest:
-        planned = self._plan[number]
+    def _request(self, number: int, query: Query | Update) -> SumRequest:
+        request = self.requests[number]
+        if query.dimension == request.dimension:
+            return request
         return derive_request(
-            planned, dimension=query.dimension, mu=self._mu(planned), contract=self.contract
+            self._plan[number], dimension=query.dimension, mu=self._mus[number], contract=self.contract
         )
 
     def _follow(self, openings: Sequence[Opening]) -> None:
@@ -179,7 +173,7 @@ class Agenda:
             )
         )
         if not extends:
-            self._openings, self._card = [], None
+            self._openings, self._trained = [], None
             self._steps = self._program.steps()
             self._query = next(self._steps)
         for opening in openings[len(self._openings) :]:
@@ -197,45 +191,42 @@ class Agenda:
         try:
             self._query = self._steps.send(request.released(opening))
         except StopIteration as end:
-            self._query, self._card = None, end.value
+            self._query, self._trained = None, end.value
 
-    def _privacy_record(self) -> PrivacyRecord:
+    def _privacy_record(self, sums: int) -> PrivacyRecord:
+        """What so many sums cost, and all spare rounds; sums that an early end left out cost nothing."""
         terms = self.contract.privacy
+        asked = (*self.requests[:sums], *self.spares)
+        event = Composed(events=tuple(request.event for request in asked))
+        record = guarantee(event, delta=terms.delta)
         return PrivacyRecord(
             noise=terms.noise,
-            epsilon=_finite(self.record.epsilon),
-            person_epsilon=_finite(self.person.epsilon),
+            epsilon=_finite(record.epsilon),
+            person_epsilon=_finite(guarantee(event, delta=terms.delta, group=self._group).epsilon),
             delta=terms.delta,
-            mu=_finite(self.record.mu),
+            mu=_finite(record.mu),
             absent=terms.absent,
             colluding_parties=terms.colluding_parties,
-            events=tuple(
-                {
-                    "sum": request.name,
-                    "sensitivity_squared": request.sensitivity_squared,
-                    "share_variance": request.share_variance,
-                    "honest_shares": request.honest_shares,
-                    "shares": request.parties,
-                    "dimension": request.dimension,
-                }
-                for request in (*self.requests, *self.spares)
-            ),
+            events=tuple(_told(request) for request in asked),
         )
 
 
-def _dearest(requests: Sequence[SumRequest]) -> SumRequest:
-    """What repeating any of the sums costs at most.
-
-    Whoever makes a round fail chooses which sum is repeated, after all openings so far. So a spare round has
-    the sensitivity and the noise of the sum with the largest mu, on that sum's lattice, and the length of
-    the longest.
-    """
-
-    def price(request: SumRequest) -> Fraction:
-        event = request.event
-        return gaussian_bound(event).mu_squared if isinstance(event, DistributedGaussian) else Fraction(0)
-
-    return replace(max(requests, key=price), dimension=max(request.dimension for request in requests))
+def _told(request: SumRequest) -> dict[str, int | str]:
+    """A sum as the record of privacy tells it, for whoever recomputes what it cost."""
+    noise = request.local if request.local is not None else request
+    told: dict[str, int | str] = {
+        "sum": request.name,
+        "sensitivity_squared": noise.sensitivity_squared,
+        "share_variance": noise.share_variance,
+        "honest_shares": request.honest_shares,
+        "shares": 1 if request.local is not None else request.parties,
+        "dimension": noise.dimension,
+    }
+    if request.one_in > 1:
+        told["one_in"] = request.one_in
+    if request.local is not None:
+        told["steps"] = request.local.steps
+    return told
 
 
 def _finite(value: float) -> float | None:

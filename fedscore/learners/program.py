@@ -8,13 +8,43 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fedscore.card import Card
-from fedscore.sums import PlannedSum, Query, Released
+from fedscore.card import PrivacyRecord
+from fedscore.sums import PlannedSum, Query, Released, Update
 
-__all__ = ["Program", "Steps", "settled"]
+__all__ = ["Program", "Steps", "Trained", "settled"]
 
-Steps = Generator[Query, Released, Card]
-"""Yields a query per round, receives what its sum released, returns the card."""
+
+class Trained(Protocol):
+    """What a program ends with: a card, or a neural model."""
+
+    @property
+    def file_name(self) -> str:
+        """What its file is called in a folder of results."""
+        ...
+
+    @property
+    def privacy(self) -> PrivacyRecord | None:
+        """What its training cost."""
+        ...
+
+    def probability(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+        """Returns [records], the probability of the outcome, for cells [records, tables]."""
+        ...
+
+    def with_privacy(self, privacy: PrivacyRecord) -> Trained:
+        """Returns the same with what its training cost."""
+        ...
+
+    def to_json(self) -> str:
+        """Returns the file's text."""
+        ...
+
+
+Steps = Generator[Query | Update, Released, Trained]
+"""Yields a query per round, receives what its sum released, returns what was trained.
+
+It may end before all planned sums were made; what they would have cost is not spent then.
+"""
 
 
 class Program(Protocol):

@@ -2,8 +2,8 @@
 
 from fedscore.messages.transcript import chain_openings
 from fedscore.sums.contributions import NOT_COUNTED, CellContributions, Contributions, DenseContributions
-from fedscore.sums.query import PlannedSum, Query, Released
-from fedscore.sums.request import SumRequest, derive_request
+from fedscore.sums.query import PlannedSum, Query, Released, StepSum, Update
+from fedscore.sums.request import LocalSteps, SumRequest, derive_request
 from fedscore.sums.sealing import Combiner, Envelope, Member, OpenedSum, Sealer, SumShape
 from fedscore.sums.share import noised_total
 
@@ -14,14 +14,17 @@ __all__ = [
     "Contributions",
     "DenseContributions",
     "Envelope",
+    "LocalSteps",
     "Member",
     "OpenedSum",
     "PlannedSum",
     "Query",
     "Released",
     "Sealer",
+    "StepSum",
     "SumRequest",
     "SumShape",
+    "Update",
     "chain_openings",
     "derive_request",
     "noised_total",

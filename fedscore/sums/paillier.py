@@ -19,8 +19,9 @@ from privacy.paillier.keys import PublicKey
 from privacy.paillier.packing import pack, unpack
 from privacy.paillier.partial_proofs import PartialProof, prove_partials, verify_partials
 from privacy.paillier.products import split
+from privacy.paillier.reopening import reproduce_all
 from privacy.paillier.shares import KeyShare
-from privacy.paillier.threshold import Opening, combine, partial_opening, reproduce
+from privacy.paillier.threshold import Opening, combine_all, partial_opening
 
 __all__ = ["PaillierCombiner", "PaillierMember", "PaillierSealer"]
 
@@ -102,11 +103,11 @@ class PaillierMember:
         return _joined(partials, public_key.residue_bytes) + proof.to_bytes()
 
     def reopen(self, opening: bytes, shape: SumShape) -> tuple[bytes, npt.NDArray[np.int64]]:
-        """See `Member.reopen`: encrypts every published plaintext under its published root."""
+        """See `Member.reopen`: what published plaintexts encrypt to under their published roots."""
         public_key = self.share.public_key
         with self.stages.measure(Stage.OPEN):
-            openings = _read_openings(public_key, opening, shape)
-            product = [reproduce(public_key, one) for one in openings]
+            openings, quotients = _read_openings(public_key, opening, shape)
+            product = reproduce_all(public_key, openings, quotients)
         return _joined(product, public_key.ciphertext_bytes), _values(openings, shape)
 
     def _ciphertexts(self, product: bytes) -> list[int]:
@@ -152,16 +153,10 @@ class PaillierCombiner:
                 member: _split(partial, public_key.residue_bytes, len(product), f"member {member}")
                 for member, partial in partials.items()
             }
-            openings = [
-                combine(
-                    self.committee,
-                    ciphertext,
-                    {member: residues[position] for member, residues in parts.items()},
-                )
-                for position, ciphertext in enumerate(product)
-            ]
+            openings = combine_all(self.committee, product, parts)
             return OpenedSum(
-                values=_values(openings, envelope.shape), opening=_write_openings(public_key, openings)
+                values=_values(openings, envelope.shape),
+                opening=_write_openings(public_key, openings, product),
             )
 
     def proven(
@@ -205,21 +200,29 @@ def _split(data: bytes, size: int, count: int, what: str) -> list[int]:
     return [int.from_bytes(data[start : start + size], "little") for start in range(0, len(data), size)]
 
 
-def _write_openings(public_key: PublicKey, openings: Sequence[Opening]) -> bytes:
-    """Plaintext and root of every ciphertext, each as a residue modulo n."""
-    numbers = [number for opening in openings for number in (opening.plaintext % public_key.n, opening.root)]
+def _write_openings(public_key: PublicKey, openings: Sequence[Opening], product: Sequence[int]) -> bytes:
+    """Plaintext and root of every ciphertext, and its quotient by n, each as a residue modulo n."""
+    n = public_key.n
+    numbers = [
+        number
+        for opening, ciphertext in zip(openings, product, strict=True)
+        for number in (opening.plaintext % n, opening.root, ciphertext // n)
+    ]
     return _joined(numbers, public_key.residue_bytes)
 
 
-def _read_openings(public_key: PublicKey, data: bytes, shape: SumShape) -> list[Opening]:
+def _read_openings(
+    public_key: PublicKey, data: bytes, shape: SumShape
+) -> tuple[list[Opening], Sequence[int]]:
     count = shape.layout.plaintexts_for(shape.dimension)
-    numbers = _split(data, public_key.residue_bytes, 2 * count, "a published opening")
-    if any(plaintext >= public_key.n for plaintext in numbers[::2]):
+    numbers = _split(data, public_key.residue_bytes, 3 * count, "a published opening")
+    if any(plaintext >= public_key.n for plaintext in numbers[::3]):
         raise OpeningError("a published opening has a plaintext of n or more: ask for its one encoding")
-    return [
+    openings = [
         Opening(plaintext=public_key.centred(plaintext), root=root)
-        for plaintext, root in zip(numbers[::2], numbers[1::2], strict=True)
+        for plaintext, root in zip(numbers[::3], numbers[1::3], strict=True)
     ]
+    return openings, numbers[2::3]
 
 
 def _values(openings: Sequence[Opening], shape: SumShape) -> npt.NDArray[np.int64]:

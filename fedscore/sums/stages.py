@@ -22,19 +22,22 @@ class Stage(StrEnum):
 
 @dataclass(slots=True)
 class Stages:
-    """Adds up wall time per stage; one object may serve all parties of a simulation.
+    """Adds up time per stage; one object may serve all parties of a simulation, which take turns.
 
     Attributes:
-        seconds: Per stage.
+        seconds: Wall time, per stage.
+        processor_seconds: The whole process's time on all cores meanwhile, per stage.
     """
 
     seconds: dict[Stage, float] = field(default_factory=lambda: dict.fromkeys(Stage, 0.0))
+    processor_seconds: dict[Stage, float] = field(default_factory=lambda: dict.fromkeys(Stage, 0.0))
 
     @contextmanager
     def measure(self, stage: Stage) -> Iterator[None]:
-        """Counts the block's wall time, also if it fails."""
-        started = time.perf_counter()
+        """Counts the block's time, also if it fails."""
+        started, processor_started = time.perf_counter(), time.process_time()
         try:
             yield
         finally:
             self.seconds[stage] += time.perf_counter() - started
+            self.processor_seconds[stage] += time.process_time() - processor_started

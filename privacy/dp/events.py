@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from fedscore.errors import AccountingError
 
-__all__ = ["Composed", "DistributedGaussian", "Event", "NonPrivate", "leaves"]
+__all__ = ["Composed", "DistributedGaussian", "Event", "NonPrivate", "PoissonSampledGaussian", "leaves"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,40 @@ class DistributedGaussian:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoissonSampledGaussian:
+    """`repetitions` opened sums, each over a fresh Poisson sample of the records, with fresh noise.
+
+    Every record takes part in a repetition with chance 1 / one_in, by a coin of its own that its holder draws
+    from a secret source and tells nobody.
+
+    Attributes:
+        sum: What is done to the records that take part.
+        one_in: 2 or more.
+        repetitions: 1 or more.
+
+    Raises:
+        AccountingError: An attribute is no integer or outside its limits, or `sum` is another kind of event.
+    """
+
+    sum: DistributedGaussian
+    one_in: int
+    repetitions: int = 1
+
+    def __post_init__(self) -> None:
+        summed: object = self.sum
+        if not isinstance(summed, DistributedGaussian):
+            raise AccountingError(
+                "what is done to a sample must be a DistributedGaussian; nothing else has a price"
+            )
+        for name, least in (("one_in", 2), ("repetitions", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise AccountingError(
+                    f"{name} of a sampled sum is {value}; it must be an int from {least} on"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
     """Several events on the same records, each of which may be chosen after the results of those before it.
 
@@ -81,8 +115,8 @@ class Composed:
         events: object = self.events
         if not isinstance(events, tuple) or not all(isinstance(event, Event) for event in events):
             raise AccountingError(
-                "a composition must be a tuple of events (DistributedGaussian, Composed, NonPrivate); "
-                "anything else has no price"
+                "a composition must be a tuple of events (DistributedGaussian, PoissonSampledGaussian, "
+                "Composed, NonPrivate); anything else has no price"
             )
 
 
@@ -91,11 +125,11 @@ class NonPrivate:
     """Something was released without protection: its epsilon, and that of what contains it, is infinite."""
 
 
-Event: TypeAlias = DistributedGaussian | Composed | NonPrivate
+Event: TypeAlias = DistributedGaussian | PoissonSampledGaussian | Composed | NonPrivate
 """Everything that an accountant can be asked to price."""
 
 
-def leaves(event: Event) -> Iterator[DistributedGaussian | NonPrivate]:
+def leaves(event: Event) -> Iterator[DistributedGaussian | PoissonSampledGaussian | NonPrivate]:
     """Yields the events that `event` is composed of, compositions taken apart, in order."""
     if isinstance(event, Composed):
         for part in event.events:

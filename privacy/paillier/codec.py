@@ -190,6 +190,8 @@ def _require_key(public_key: PublicKey, header: VectorHeader) -> None:
 
 
 def _require_canonical(public_key: PublicKey, ciphertexts: tuple[int, ...]) -> None:
+    if public_key.are_ciphertexts(ciphertexts):
+        return
     for position, ciphertext in enumerate(ciphertexts, start=1):
         reason = public_key.why_no_ciphertext(ciphertext)
         if reason is not None:

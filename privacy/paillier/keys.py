@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from typing import Self
 
@@ -123,6 +124,16 @@ class PublicKey:
         if math.gcd(value % self.n, self.n) != 1:
             return "is no unit modulo n^2"
         return None
+
+    def are_ciphertexts(self, values: Sequence[int]) -> bool:
+        """Tell whether `why_no_ciphertext` has nothing to say of any of them; one gcd serves them all."""
+        n, n_squared = gmpy2.mpz(self.n), self.n_squared
+        product = gmpy2.mpz(1)
+        for value in values:
+            if not 1 <= value < n_squared:
+                return False
+            product = product * value % n
+        return bool(gmpy2.gcd(product, n) == 1)
 
     def to_json(self) -> str:
         """The key as JSON text; the same key always gives the same text."""

@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 import gmpy2
 from gmpy2 import mpz
 
-__all__ = ["SplitUnits", "concatenate", "join", "multiply", "product_of_powers", "split"]
+__all__ = [
+    "SplitUnits",
+    "concatenate",
+    "join",
+    "multiply",
+    "product_of_powers",
+    "product_of_residue_powers",
+    "split",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,34 +125,48 @@ def multiply(n: int, vectors: Sequence[SplitUnits]) -> list[mpz]:
 def product_of_powers(units: SplitUnits, exponents: Sequence[int]) -> mpz:
     """Return the product of units[i] ** exponents[i] modulo n^2.
 
-    Pippenger's buckets (Bernstein, Doumen, Lange and Oosterwijk, "Faster batch forgery identification", 2012)
-    over the heads; the tails cost one short multiplication each. Only for public exponents: the running time
-    depends on them.
+    The tails cost one short multiplication each, beside the heads' `product_of_residue_powers`. Only for
+    public exponents: the running time depends on them.
 
     Args:
         units: The units.
         exponents: One non-negative integer for each, of about the same lengths.
     """
-    modulus = mpz(units.n) * units.n
-    bits = max((exponent.bit_length() for exponent in exponents), default=0)
-    window = _window(bits=bits, count=len(units))
-    product = mpz(1)
-    for shift in reversed(range(0, bits, window)):
-        product = gmpy2.powmod(product, 1 << window, modulus)
-        buckets = [mpz(1)] * (1 << window)
-        for head, exponent in zip(units.heads, exponents, strict=True):
-            digit = exponent >> shift & (1 << window) - 1
-            if digit:
-                buckets[digit] = buckets[digit] * head % modulus
-        # Bucket d enters d of the running products, so their product holds it d times.
-        running = mpz(1)
-        for bucket in reversed(buckets[1:]):
-            running = running * bucket % modulus
-            product = product * running % modulus
+    product = product_of_residue_powers(units.heads, exponents, mpz(units.n) * units.n)
     weighted = sum((tail * exponent for tail, exponent in zip(units.tails, exponents, strict=True)), mpz(0))
     return join(units.n, product, weighted)
 
 
+def product_of_residue_powers(bases: Sequence[int], exponents: Sequence[int], modulus: int) -> mpz:
+    """Return the product of bases[i] ** exponents[i].
+
+    Pippenger's buckets (Bernstein, Doumen, Lange and Oosterwijk, "Faster batch forgery identification",
+    2012). Only for public exponents.
+
+    Args:
+        bases: Residues.
+        exponents: One non-negative integer for each, of about the same lengths.
+        modulus: Positive.
+    """
+    divisor = mpz(modulus)
+    bits = max((exponent.bit_length() for exponent in exponents), default=0)
+    window = _window(bits=bits, count=len(bases))
+    product = mpz(1)
+    for shift in reversed(range(0, bits, window)):
+        product = gmpy2.powmod(product, 1 << window, divisor)
+        buckets = [mpz(1)] * (1 << window)
+        for base, exponent in zip(bases, exponents, strict=True):
+            digit = exponent >> shift & (1 << window) - 1
+            if digit:
+                buckets[digit] = buckets[digit] * base % divisor
+        # Bucket d enters d of the running products, so their product holds it d times.
+        running = mpz(1)
+        for bucket in reversed(buckets[1:]):
+            running = running * bucket % divisor
+            product = product * running % divisor
+    return product
+
+
 def _window(*, bits: int, count: int) -> int:
-    """Choose the bucket width with the fewest multiplications: half of one per head, two per bucket."""
+    """Choose the bucket width with the least work: two multiplications per bucket, half of one per base."""
     return min(range(1, 17), key=lambda width: -(-bits // width) * (count / 2 + (2 << width)))

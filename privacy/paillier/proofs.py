@@ -16,12 +16,9 @@ large a plaintext is.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
-import os
 import secrets
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Self, cast
 
@@ -30,6 +27,7 @@ from gmpy2 import mpz
 
 from fedscore.errors import ProofRefused
 from privacy.paillier.keys import PublicKey
+from privacy.paillier.powers import powers
 from privacy.paillier.products import SplitUnits, concatenate, product_of_powers, split
 
 __all__ = [
@@ -215,8 +213,9 @@ def why_refused(public_key: PublicKey, claims: Sequence[Claim]) -> tuple[str | N
     sound = [index for index, reason in enumerate(reasons) if reason is None]
     if len(sound) > 1 and _balance_together(public_key, [claims[index] for index in sound]):
         return tuple(reasons)
-    powers = _nth_powers(public_key, [claims[index].proof.root_response for index in sound])
-    for index, power in zip(sound, powers, strict=True):
+    responses = [claims[index].proof.root_response for index in sound]
+    raised = powers(responses, public_key.n, public_key.n_squared)
+    for index, power in zip(sound, raised, strict=True):
         if not _balances(public_key, claims[index], power):
             reasons[index] = (
                 "the proof of plaintext knowledge does not hold for these ciphertexts and this statement: "
@@ -258,18 +257,15 @@ def _balances(public_key: PublicKey, claim: Claim, power: mpz) -> bool:
 
 
 def _why_no_vector(public_key: PublicKey, ciphertexts: Sequence[int]) -> str | None:
-    """Say why numbers are no vector of canonical ciphertexts; one gcd finds a factor in any of them."""
-    n, n_squared = mpz(public_key.n), mpz(public_key.n_squared)
+    """Say why numbers are no vector of canonical ciphertexts."""
     if not ciphertexts:
         return "no ciphertext comes with the proof: the sender must encrypt this round's vector"
-    product = mpz(1)
-    for ciphertext in ciphertexts:
-        if not 1 <= ciphertext < n_squared:
-            return "a ciphertext lies outside [1, n^2): the sender must encode it canonically"
-        product = product * ciphertext % n
-    if gmpy2.gcd(product, n) != 1:
-        return "a ciphertext is no unit modulo n^2: the sender must encrypt under this key"
-    return None
+    if public_key.are_ciphertexts(ciphertexts):
+        return None
+    n_squared = public_key.n_squared
+    if not all(1 <= ciphertext < n_squared for ciphertext in ciphertexts):
+        return "a ciphertext lies outside [1, n^2): the sender must encode it canonically"
+    return "a ciphertext is no unit modulo n^2: the sender must encrypt under this key"
 
 
 def _why_malformed(public_key: PublicKey, proof: PlaintextProof) -> str | None:
@@ -321,18 +317,3 @@ def _random_unit(n: int) -> int:
         candidate = secrets.randbelow(n)
         if math.gcd(candidate, n) == 1:
             return candidate
-
-
-def _nth_powers(public_key: PublicKey, roots: Sequence[int]) -> list[mpz]:
-    """Raise roots to the n-th power modulo n^2, the list split over the cores; the lock is released."""
-    exponent, modulus = mpz(public_key.n), mpz(public_key.n_squared)
-    workers = min(os.cpu_count() or 1, len(roots))
-    if workers <= 1:
-        return list(gmpy2.powmod_base_list(list(roots), exponent, modulus))
-    size = -(-len(roots) // workers)
-    parts = [list(roots[start : start + size]) for start in range(0, len(roots), size)]
-    with ThreadPoolExecutor(workers) as pool:
-        powers = pool.map(
-            gmpy2.powmod_base_list, parts, itertools.repeat(exponent), itertools.repeat(modulus)
-        )
-        return list(itertools.chain.from_iterable(powers))

@@ -9,7 +9,7 @@ proves itself: anyone encrypts M under r and compares.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import gmpy2
@@ -17,9 +17,18 @@ import gmpy2
 from fedscore.errors import CiphertextRefused, OpeningError
 from privacy.paillier.committee import Committee, lagrange_at_zero
 from privacy.paillier.keys import PublicKey
+from privacy.paillier.powers import powers
 from privacy.paillier.shares import KeyShare
 
-__all__ = ["Opening", "check_opening", "combine", "partial_opening", "reproduce"]
+__all__ = [
+    "Opening",
+    "check_opening",
+    "combine",
+    "combine_all",
+    "partial_opening",
+    "reproduce",
+    "require_canonical",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +88,43 @@ def combine(committee: Committee, ciphertext: int, partials: Mapping[int, int]) 
         OpeningError: Too few partial openings, one from outside the committee or no unit modulo n, or the
             result does not reproduce the ciphertext.
     """
+    alone = {index: (partial,) for index, partial in partials.items()}
+    (opening,) = combine_all(committee, (ciphertext,), alone)
+    return opening
+
+
+def combine_all(
+    committee: Committee, ciphertexts: Sequence[int], partials: Mapping[int, Sequence[int]]
+) -> list[Opening]:
+    """Combine the partial openings of a vector; as `combine` for each place, on every core.
+
+    Args:
+        committee: The key's committee.
+        ciphertexts: Canonical ciphertexts under its key.
+        partials: By member index, one partial opening for each ciphertext.
+
+    Returns:
+        The checked openings, in the ciphertexts' order.
+
+    Raises:
+        CiphertextRefused: As for `combine`, and so is the next.
+        OpeningError: Too few partial openings, a wrong one, or another number of them than of ciphertexts.
+    """
     public_key, members, threshold = committee.public_key, committee.members, committee.threshold
-    _require_ciphertext(public_key, ciphertext)
-    n = public_key.n
-    for index, partial in partials.items():
+    for ciphertext in ciphertexts:
+        _require_ciphertext(public_key, ciphertext)
+    n, n_squared = public_key.n, public_key.n_squared
+    for index, residues in partials.items():
         if not 1 <= index <= members:
             raise OpeningError(
                 f"a partial opening of member {index} is refused: the committee has 1 to {members}"
             )
-        if not 1 <= partial < n or math.gcd(partial, n) != 1:
+        if len(residues) != len(ciphertexts):
+            raise OpeningError(
+                f"member {index} sent {len(residues)} partial openings for {len(ciphertexts)} ciphertexts: "
+                "ask the member again"
+            )
+        if not all(1 <= partial < n and math.gcd(partial, n) == 1 for partial in residues):
             raise OpeningError(
                 f"the partial opening of member {index} is no unit modulo n: ask the member again"
             )
@@ -97,12 +134,14 @@ def combine(committee: Committee, ciphertext: int, partials: Mapping[int, int]) 
             "are needed; ask more"
         )
     chosen = {index: partials[index] for index in sorted(partials)[:threshold]}
-    root = _root(n, ciphertext % n, chosen, committee.delta)
-    mask = gmpy2.powmod(root, n, public_key.n_squared)
-    quotient = ciphertext * gmpy2.invert(mask, public_key.n_squared) % public_key.n_squared
-    opening = Opening(plaintext=public_key.centred(int((quotient - 1) // n)), root=root)
-    _require_match(ciphertext, _encrypted(public_key, opening.plaintext, mask))
-    return opening
+    roots = _roots(n, [ciphertext % n for ciphertext in ciphertexts], chosen, committee.delta)
+    openings = []
+    for ciphertext, root, mask in zip(ciphertexts, roots, powers(roots, n, n_squared), strict=True):
+        quotient = ciphertext * gmpy2.invert(mask, n_squared) % n_squared
+        opening = Opening(plaintext=public_key.centred(int((quotient - 1) // n)), root=root)
+        _require_match(ciphertext, _encrypted(public_key, opening.plaintext, mask))
+        openings.append(opening)
+    return openings
 
 
 def check_opening(public_key: PublicKey, ciphertext: int, opening: Opening) -> None:
@@ -136,12 +175,26 @@ def reproduce(public_key: PublicKey, opening: Opening) -> int:
         OpeningError: The opening is not canonical. Different canonical openings reproduce different
             ciphertexts.
     """
+    require_canonical(public_key, [opening])
+    mask = gmpy2.powmod(opening.root, public_key.n, public_key.n_squared)
+    return _encrypted(public_key, opening.plaintext, mask)
+
+
+def require_canonical(public_key: PublicKey, openings: Sequence[Opening]) -> None:
+    """Refuse openings that no ciphertext has.
+
+    Raises:
+        OpeningError: A plaintext is not the one nearest to zero, or a root is no unit in [1, n).
+    """
     n = public_key.n
-    if abs(opening.plaintext) > n // 2 or not 1 <= opening.root < n or math.gcd(opening.root, n) != 1:
+    product = gmpy2.mpz(1)
+    for opening in openings:
+        inside = abs(opening.plaintext) <= n // 2 and 1 <= opening.root < n
+        product = product * opening.root % n if inside else gmpy2.mpz(0)
+    if gmpy2.gcd(product, n) != 1:
         raise OpeningError(
             "the opening is refused: its plaintext or root is not in canonical range; open anew"
         )
-    return _encrypted(public_key, opening.plaintext, gmpy2.powmod(opening.root, n, public_key.n_squared))
 
 
 def _require_ciphertext(public_key: PublicKey, ciphertext: int) -> None:
@@ -163,10 +216,18 @@ def _require_match(ciphertext: int, reproduced: int) -> None:
         )
 
 
-def _root(n: int, residue: int, partials: Mapping[int, int], delta: int) -> int:
-    """The n-th root of a residue from exactly as many partial openings as the threshold."""
-    power = gmpy2.mpz(1)
-    for index, partial in partials.items():
-        power = power * gmpy2.powmod(partial, 2 * lagrange_at_zero(index, list(partials), delta), n) % n
-    _, by_power, by_residue = gmpy2.gcdext(4 * delta * delta, n)
-    return int(gmpy2.powmod(power, by_power, n) * gmpy2.powmod(residue, by_residue, n) % n)
+def _roots(n: int, residues: Sequence[int], partials: Mapping[int, Sequence[int]], delta: int) -> list[int]:
+    """The n-th roots of residues from exactly as many members' partial openings as the threshold."""
+    interpolated = [gmpy2.mpz(1)] * len(residues)
+    for index, members_part in partials.items():
+        exponent = 2 * lagrange_at_zero(index, list(partials), delta)
+        interpolated = [
+            power * gmpy2.powmod(partial, exponent, n) % n
+            for power, partial in zip(interpolated, members_part, strict=True)
+        ]
+    by_power = gmpy2.invert(4 * delta * delta, n)
+    by_residue = (1 - 4 * delta * delta * by_power) // n
+    return [
+        int(power * gmpy2.powmod(residue, by_residue, n) % n)
+        for power, residue in zip(powers(interpolated, int(by_power), n), residues, strict=True)
+    ]

@@ -11,7 +11,15 @@ from pathlib import Path
 
 from clients.config import load_node_config
 from clients.starting import LAUNCHER, node_start
-from fedscore.contract import CommitteeTerms, Contract, Party, load_contract
+from fedscore.contract import (
+    CommitteeTerms,
+    Contract,
+    NeuralTerms,
+    NoiseMode,
+    Party,
+    Training,
+    load_contract,
+)
 from fedscore.errors import ScenarioError
 from fedscore.messages.programs import (
     register_command,
@@ -62,6 +70,7 @@ class LoopbackTerms:
         committee: Who opens sums: the first organisations sit on it.
         absent: Organisations that a sum may lack.
         spare_rounds: Rounds that may be abandoned and asked again.
+        neural: The neural model to train; none for a scorecard.
     """
 
     platforms: int = 2
@@ -69,6 +78,7 @@ class LoopbackTerms:
     committee: CommitteeTerms = _TWO_OF_THREE
     absent: int = 0
     spare_rounds: int = 0
+    neural: NeuralTerms | None = None
 
 
 THREE_ORGANISATIONS = LoopbackTerms()
@@ -167,10 +177,13 @@ def contract_of(consortium: SyntheticConsortium, key_bits: int, terms: LoopbackT
     Raises:
         ContractError: The committee does not fit the organisations and the absences.
     """
+    is_local = terms.neural is not None and terms.neural.training is Training.LOCAL
+    noise = NoiseMode.LOCAL if is_local else NoiseMode.SHARED
     return (
         load_contract(_CONTRACT)
         .with_parties(())
-        .with_privacy(absent=terms.absent, spare_rounds=terms.spare_rounds)
+        .with_privacy(absent=terms.absent, spare_rounds=terms.spare_rounds, noise=noise)
+        .with_neural(terms.neural)
         .with_encryption(key_bits=key_bits, committee=terms.committee.model_dump())
         .with_parties([Party(name=party.name, role=party.role) for party in consortium.parties])
     )

@@ -12,8 +12,10 @@ from typing import Any
 
 from clients.starting import LAUNCHER
 from fedscore.card import Card
-from fedscore.contract import Contract
-from fedscore.errors import RunFailed
+from fedscore.contract import Contract, Learner
+from fedscore.errors import ProtocolError, RunFailed
+from fedscore.learners.neural.model import NeuralModel
+from fedscore.learners.program import Trained
 from fedscore.messages.programs import run_command
 from server import BUNDLE
 from simulations.loopback.federation import (
@@ -38,18 +40,29 @@ class LoopbackResult:
     """What a loopback federation gave.
 
     Attributes:
-        card: The card, as the server app wrote it.
+        trained: The card or the model, as the server app wrote it.
         record: The run's record, as `server.record.RunRecord` has it.
         contract: What it was trained under.
         parties: The organisations' folders.
         seconds: Wall time from the submission of the run to its end.
     """
 
-    card: Card
+    trained: Trained
     record: Mapping[str, Any]
     contract: Contract
     parties: tuple[PartyFolder, ...]
     seconds: float
+
+    @property
+    def card(self) -> Card:
+        """The card of a scorecard's run.
+
+        Raises:
+            ProtocolError: Another learner was trained.
+        """
+        if not isinstance(self.trained, Card):
+            raise ProtocolError("the run trained a neural model and no card: read `trained`")
+        return self.trained
 
 
 def run_loopback(
@@ -62,10 +75,11 @@ def run_loopback(
     client: Sequence[str] = LAUNCHER,
     tell: Callable[[str], None],
 ) -> LoopbackResult:
-    """Start a federation, each organisation in processes of its own, and train one card over it.
+    """Start a federation, each organisation in processes of its own, and train over it once.
 
     Args:
-        out: An empty or new folder: the organisations', the operator's, logs, and `card.json`.
+        out: An empty or new folder: the organisations', the operator's, logs, and `card.json` or
+            `model.json`.
         people: How many people to invent.
         seed: What they are drawn from; noise and keys come from the operating system.
         key_bits: Size of the consortium's key.
@@ -80,7 +94,8 @@ def run_loopback(
         out, people=people, seed=seed, key_bits=key_bits, terms=terms, client=client, tell=tell
     ) as federation:
         result = train(federation, tell=tell)
-    (out / "card.json").write_bytes((federation.operator / "state" / "card.json").read_bytes())
+    name = result.trained.file_name
+    (out / name).write_bytes((federation.operator / "state" / name).read_bytes())
     return result
 
 
@@ -91,7 +106,7 @@ def train(
     watch: Callable[[RunSeen], None] = lambda _seen: None,
     tell: Callable[[str], None],
 ) -> LoopbackResult:
-    """Train one card over a federation that has been started; another run may have been before.
+    """Train once over a federation that has been started; another run may have been before.
 
     Args:
         federation: Its processes run.
@@ -115,12 +130,18 @@ def train(
     )
     record = _await_end(run, federation, timeout_seconds, watch, tell)
     return LoopbackResult(
-        card=Card.read(operator / "state" / "card.json"),
+        trained=_trained(federation.contract, operator / "state"),
         record=record,
         contract=federation.contract,
         parties=federation.parties,
         seconds=time.monotonic() - started,
     )
+
+
+def _trained(contract: Contract, state: Path) -> Trained:
+    if contract.learner is Learner.NEURAL:
+        return NeuralModel.read(state / "model.json")
+    return Card.read(state / "card.json")
 
 
 def _await_end(

@@ -9,8 +9,11 @@ import jinja2
 
 from fedscore.card import Card
 from fedscore.contract import Contract
+from fedscore.learners.neural.model import NeuralModel
 from simulations import wording
 from simulations.report import pictures
+from simulations.report.methods import explained
+from simulations.report.neural import described
 from simulations.results import Results, Summary
 
 __all__ = ["PartyLine", "ReportContent", "render"]
@@ -42,8 +45,8 @@ class ReportContent:
     Attributes:
         title: Of the page.
         introduction: What was trained and on what, as paragraphs.
-        results: All runs; the first is the one that `card` came from.
-        card: The card of the first run.
+        results: All runs; the first is the one that `trained` came from.
+        trained: The card or the neural model of the first run.
         contract: The contract that the first run ran under.
         parties: What each organisation gained, where this was measured.
         ceremony_seconds: Duration of the key ceremony, if there was one.
@@ -52,7 +55,7 @@ class ReportContent:
     title: str
     introduction: tuple[str, ...]
     results: Results
-    card: Card
+    trained: Card | NeuralModel
     contract: Contract
     parties: tuple[PartyLine, ...] = ()
     ceremony_seconds: float | None = None
@@ -74,17 +77,25 @@ def render(content: ReportContent) -> str:
     environment.globals.update(
         method=wording.method_in_words,
         epsilon=wording.epsilon_in_words,
+        true_epsilon=wording.true_epsilon,
+        gap=wording.gap_in_words,
         size=wording.bytes_in_words,
         points=wording.points_in_words,
     )
     first = content.results.runs[0]
     summary = content.results.summary
-    strongest = content.card.strongest(_STRONGEST)
+    card = content.trained if isinstance(content.trained, Card) else None
+    strongest = card.strongest(_STRONGEST) if card is not None else ()
     return environment.get_template("report.html.j2").render(
         content=content,
+        card=card,
+        model=described(content.trained) if isinstance(content.trained, NeuralModel) else (),
+        product=wording.product_in_words(first),
         first=first,
         summary=summary,
         finding=_finding(summary),
+        warnings=wording.warnings_in_words(summary),
+        explained=explained(summary),
         auc_picture=_auc_picture(summary),
         points_pictures=[(table, pictures.points_of(table)) for table in strongest],
         promises=wording.promises(first, content.contract),
@@ -92,6 +103,8 @@ def render(content: ReportContent) -> str:
         meanings={name: item.description for name, item in content.contract.by_name.items()},
         several_epsilons=_several_epsilons(summary),
         has_ceiling=any(entry.gap_to_lightgbm is not None for entry in summary),
+        several_seeds=any(entry.n > 1 for entry in summary),
+        has_gap=any(entry.auc_gap is not None for entry in summary),
         costs=[run for run in content.results.runs if run.rounds and run.seed == first.seed],
     )
 
@@ -110,10 +123,17 @@ def _finding(summary: tuple[Summary, ...]) -> str:
     chosen = min(own, key=lambda entry: abs((entry.epsilon or 1.0) - 1.0))
     runs = f"mean of {chosen.n} seeds" if chosen.n > 1 else "one seed"
     at = "Without noise" if chosen.epsilon is None else f"At ε = {chosen.epsilon:g}"
-    sentence = f"{at} the federated card reaches an AUC of {chosen.auc_mean:.4f} on test rows ({runs})"
+    what = wording.product_in_words(chosen)
+    sentence = f"{at} the federated {what} reaches an AUC of {chosen.auc_mean:.4f} on test rows ({runs})"
     others = [
-        f"{wording.method_in_words(entry)}: {entry.auc_mean:.4f}"
+        f"{wording.method_in_words(entry)}: {entry.auc_mean:.4f}{_true_price(entry)}"
         for entry in summary
         if entry.baseline is not None and entry.epsilon in {None, chosen.epsilon}
     ]
     return sentence + (f". For comparison: {'; '.join(others)}." if others else ".")
+
+
+def _true_price(entry: Summary) -> str:
+    if entry.epsilon_reported is None:
+        return ""
+    return f" (at a true ε of {wording.epsilon_in_words(entry.epsilon_spent)})"

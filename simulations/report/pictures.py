@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from fedscore.card import CardTable
 from simulations.results import Summary
-from simulations.scenario import Baseline
-from simulations.wording import method_in_words, points_in_words
+from simulations.scenario import NAIVE, Baseline
+from simulations.wording import epsilon_in_words, method_in_words, points_in_words, true_epsilon
 
 __all__ = ["auc_by_epsilon", "auc_by_method", "points_of"]
 
@@ -33,7 +33,15 @@ _COLOURS = {
     Baseline.POOLED_LIGHTGBM: "#000000",
     Baseline.POOLED_NO_NOISE: "#009E73",
     Baseline.LOCAL_ONLY: "#CC79A7",
+    Baseline.SCORECARD: "#56B4E9",
+    Baseline.NEURAL_SHARED: "#E69F00",
+    Baseline.NEURAL_LOCAL: "#7F7F7F",
+    Baseline.NAIVE_FLOWER_OPACUS: "#7A1F00",
+    Baseline.NAIVE_TUNED: "#B24A00",
+    Baseline.NAIVE_TUNED_TRUE: "#5B2C83",
 }
+_MARKERS: dict[Baseline | None, str] = {**dict.fromkeys(NAIVE, "X"), Baseline.NEURAL_LOCAL: "s"}
+_MAY_FAIL = frozenset({Baseline.LOCAL_NOISE, Baseline.NEURAL_LOCAL, *NAIVE})
 _SAFER, _RISKIER = "#0072B2", "#D55E00"
 
 
@@ -54,20 +62,21 @@ def auc_by_epsilon(summary: Sequence[Summary]) -> str:
             lines.setdefault((entry.baseline, method_in_words(entry)), []).append(entry)
         axes.set_ylim(*_range_of_interest(summary))
         for (baseline, label), entries in lines.items():
-            _draw_method(axes, entries, label=label, colour=_COLOURS[baseline])
+            _draw_method(axes, entries, label=label, baseline=baseline)
         axes.set_xscale("log")
         ticks = sorted({entry.epsilon for entry in summary if entry.epsilon is not None})
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
-        axes.set_xlabel("\N{GREEK SMALL LETTER EPSILON} of one record (smaller is more private)")
+        axes.set_xlabel("true \N{GREEK SMALL LETTER EPSILON} of one record (smaller is more private)")
         axes.set_ylabel("AUC on test rows")
         axes.grid(axis="y", alpha=0.25)
         figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=2)
         return _data_uri(figure)
 
 
-def _draw_method(axes: Axes, entries: Sequence[Summary], *, label: str, colour: str) -> None:
-    budgets = [(entry.epsilon, entry) for entry in entries if entry.epsilon is not None]
+def _draw_method(axes: Axes, entries: Sequence[Summary], *, label: str, baseline: Baseline | None) -> None:
+    colour = _COLOURS[baseline]
+    budgets = [(epsilon, entry) for entry in entries if (epsilon := true_epsilon(entry)) is not None]
     if not budgets:
         axes.axhline(entries[0].auc_mean, color=colour, linestyle="--", linewidth=1.2, label=label)
         return
@@ -88,7 +97,7 @@ def _draw_method(axes: Axes, entries: Sequence[Summary], *, label: str, colour: 
         [entry.auc_mean for _, entry in budgets],
         yerr=[entry.auc_sd or 0.0 if entry.auc_mean >= bottom else 0.0 for _, entry in budgets],
         color=colour,
-        marker="o",
+        marker=_MARKERS.get(baseline, "o"),
         markersize=4,
         capsize=2,
         linewidth=1.5,
@@ -98,7 +107,7 @@ def _draw_method(axes: Axes, entries: Sequence[Summary], *, label: str, colour: 
 
 def _range_of_interest(summary: Sequence[Summary]) -> tuple[float, float]:
     """Keeps a method that fails at small budgets from flattening all the others."""
-    compared = [entry for entry in summary if entry.baseline is not Baseline.LOCAL_NOISE]
+    compared = [entry for entry in summary if entry.baseline not in _MAY_FAIL]
     lowest = min(entry.auc_mean for entry in compared)
     highest = max(entry.auc_mean for entry in compared)
     margin = 0.25 * (highest - lowest) + 0.002 + max(entry.auc_sd or 0.0 for entry in compared)
@@ -123,7 +132,7 @@ def auc_by_method(summary: Sequence[Summary]) -> str:
                 [place],
                 xerr=[entry.auc_sd or 0.0],
                 color=_COLOURS[entry.baseline],
-                marker="o",
+                marker=_MARKERS.get(entry.baseline, "o"),
                 markersize=7,
                 capsize=2,
             )
@@ -135,13 +144,20 @@ def auc_by_method(summary: Sequence[Summary]) -> str:
                 ha="center",
                 fontsize=8,
             )
-        labels = [textwrap.fill(method_in_words(entry), 26) for entry in summary]
+        labels = [textwrap.fill(_label(entry), 26) for entry in summary]
         axes.set_yticks(range(len(summary)), labels)
         axes.set_ylim(len(summary) - 0.5, -0.7)
         axes.margins(x=0.15)
         axes.set_xlabel("AUC on test rows")
         axes.grid(axis="x", alpha=0.25)
         return _data_uri(figure)
+
+
+def _label(entry: Summary) -> str:
+    label = method_in_words(entry)
+    if entry.epsilon_reported is None:
+        return label
+    return f"{label} (true \N{GREEK SMALL LETTER EPSILON} = {epsilon_in_words(entry.epsilon_spent)})"
 
 
 def points_of(table: CardTable) -> str:

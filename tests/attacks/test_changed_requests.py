@@ -15,7 +15,7 @@ from fedscore.data import Rows
 from fedscore.learners.agenda import Agenda
 from fedscore.messages import Head, Phase, RefusalCode
 from fedscore.messages.transcript import chain_openings
-from fedscore.sums import Query, SumRequest
+from fedscore.sums import Query, SumRequest, Update
 from fedscore.sums.series import HEAD_DOMAIN
 from privacy.dp.accounting import guarantee
 from privacy.dp.events import Composed
@@ -42,7 +42,7 @@ class Lying(Agenda):
         super().__init__(contract, run=run)
         self._lie = lie
 
-    def next_sum(self, openings: Any) -> tuple[Query, SumRequest]:  # noqa: ANN401 - as its parent
+    def next_sum(self, openings: Any) -> tuple[Query | Update, SumRequest]:  # noqa: ANN401 - as its parent
         query, request = super().next_sum(openings)
         return query, self._lie(request)
 
@@ -106,6 +106,7 @@ def test_a_node_that_takes_the_servers_word_shows_its_counts(
     stolen = server.combined(turn, submissions, partials).values
 
     query, _ = server.agenda().next_sum(())
+    assert isinstance(query, Query)
     counts = query.contributions(make_rows(200, 0)).lattice_total(
         scale=1, limit_squared=4, dimension=len(nothing)
     )

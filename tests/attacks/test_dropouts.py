@@ -12,6 +12,7 @@ import pytest
 from clients.gate import CommitteeGate
 from fedscore.data import Rows
 from fedscore.messages import Phase, RefusalCode
+from fedscore.sums import Query
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Server
@@ -81,6 +82,7 @@ def test_without_the_rule_a_spare_round_shows_one_partys_table(
     without = opened_in_secret(absences)
     _, _, opened = absences.play(2)
     query, request = absences.agenda().next_sum(())
+    assert isinstance(query, Query)
     table = query.contributions(make_rows(200, 3)).lattice_total(
         scale=request.scale, limit_squared=request.sensitivity_squared, dimension=request.dimension
     )

@@ -20,6 +20,7 @@ from fedscore.data import Rows
 from fedscore.errors import EncryptionError
 from fedscore.learners.agenda import Turn
 from fedscore.messages import Ask, Phase, Refusal, RefusalCode, Reply
+from fedscore.sums import Query
 from privacy.dp.randomness import RandomSource, SystemRandomness
 from privacy.paillier.encryption import encrypt
 from privacy.paillier.proofs import verify_plaintexts
@@ -43,6 +44,7 @@ def server(make_federation: Callable[..., Nodes], serve: type[Server], tiny_cont
 def table(server: Server, make_rows: Callable[[int, int], Rows]) -> Vector:
     """What north's first vector is without noise."""
     query, request = server.agenda().next_sum(())
+    assert isinstance(query, Query)
     return query.contributions(make_rows(200, 0)).lattice_total(
         scale=request.scale, limit_squared=request.sensitivity_squared, dimension=request.dimension
     )

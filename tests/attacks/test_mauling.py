@@ -16,6 +16,7 @@ import pytest
 from fedscore.data import Rows
 from fedscore.learners.agenda import Turn
 from fedscore.messages import RefusalCode
+from fedscore.sums import Query
 from privacy.paillier.packing import unpack
 from privacy.paillier.threshold import combine
 
@@ -104,6 +105,7 @@ def test_without_proofs_a_copy_from_an_earlier_round_shows_the_victims_vector(
     assert unpack(now.layout, [low], now.dimension) == np.sum(honest, axis=0).tolist()
     # So north's own table stands there, under its own share of the noise alone.
     query, _ = scene.server.agenda().next_sum(())
+    assert isinstance(query, Query)
     table = query.contributions(make_rows(200, 0)).lattice_total(
         scale=past.scale, limit_squared=past.sensitivity_squared, dimension=past.dimension
     )

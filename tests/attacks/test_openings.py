@@ -14,6 +14,7 @@ from fedscore.contract import Contract
 from fedscore.messages import Phase, RefusalCode
 from fedscore.sums import OpenedSum
 from fedscore.sums.series import HEAD_DOMAIN
+from privacy.paillier.threshold import Opening, reproduce
 from simulations.keys import SimulatedKeys, simulated_identity
 
 if TYPE_CHECKING:
@@ -231,19 +232,34 @@ def test_a_published_opening_moves_members_only_to_the_sum_that_they_opened(
     submissions = server.collect(turn)
     partials, _ = server.partials(turn, submissions)
     opened = server.combined(turn, submissions, partials)
-    half = len(opened.opening) // 2
-    plaintext, root = opened.opening[:half], opened.opening[half:]
-    numbers = [int.from_bytes(part, "little") for part in (plaintext, root)]
-    one_more = (numbers[0] + 1).to_bytes(half, "little")
-    negated = (server.key.n - numbers[1]).to_bytes(half, "little")
+    n, width = server.key.n, server.key.residue_bytes
+    parts = [opened.opening[start : start + width] for start in range(0, len(opened.opening), width)]
+    plaintext, root, quotient = parts
+    numbers = [int.from_bytes(part, "little") for part in parts]
+
+    def written(number: int) -> bytes:
+        return number.to_bytes(width, "little")
+
+    def quotient_of(plaintext: int, root: int) -> bytes:
+        return written(
+            reproduce(server.key, Opening(plaintext=server.key.centred(plaintext), root=root)) // n
+        )
+
+    one_more, negated = written(numbers[0] + 1), written(n - numbers[1])
+    # These are openings, only of other ciphertexts.
+    another = one_more + root + quotient_of(numbers[0] + 1, numbers[1])
+    other_root = plaintext + negated + quotient_of(numbers[0], n - numbers[1])
     more = opened.values.copy()
     more[0] += 1
     claims = {
-        "one more in the first slot": OpenedSum(values=more, opening=one_more + root),
+        "one more in the first slot": OpenedSum(values=more, opening=another),
+        "one more, under the true quotient": OpenedSum(values=more, opening=one_more + root + quotient),
         "the true bytes, and one more said": replace(opened, values=more),
-        "another root": replace(opened, opening=plaintext * 2),
-        "the negated root": replace(opened, opening=plaintext + negated),
-        "no root": replace(opened, opening=plaintext + bytes(half)),
+        "another root": replace(opened, opening=plaintext * 2 + quotient),
+        "the negated root": replace(opened, opening=other_root),
+        "the negated root, under the true quotient": replace(opened, opening=plaintext + negated + quotient),
+        "another quotient": replace(opened, opening=plaintext + root + bytes(width)),
+        "no root": replace(opened, opening=plaintext + bytes(width) + quotient),
         "the true bytes, said to be others": opened,
         "nothing": replace(opened, opening=b""),
     }
@@ -252,7 +268,7 @@ def test_a_published_opening_moves_members_only_to_the_sum_that_they_opened(
         server.head = genesis
         head = server.next_head(turn, submissions, claim)
         if what == "the true bytes, said to be others":
-            head = replace(head, opening=hashlib.sha256(plaintext + negated).hexdigest())
+            head = replace(head, opening=hashlib.sha256(other_root).hexdigest())
         server.head, server.opening = head, claim.opening
         following = server.turn(2, openings=(claim.values,))
         ask = server.open_ask(following, submissions, openings=(claim.values,))

@@ -154,7 +154,7 @@ def test_a_liar_is_named_and_the_run_goes_on_to_the_honest_card(story: Story) ->
     honest = run_once(grid, config.model_copy(update={"state": story.folder / "honest"}))
 
     assert honest.liars == ()
-    assert story.unruly.card == honest.card
+    assert story.unruly.card == honest.trained
 
 
 def test_members_that_die_between_writing_and_releasing_open_the_same_cohort_later(story: Story) -> None:

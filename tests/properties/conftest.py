@@ -26,7 +26,7 @@ from fedscore.errors import CiphertextRefused, OpeningError, ProofRefused
 from fedscore.learners.agenda import Agenda
 from fedscore.messages import Ask, Head, Phase, Refusal, Reply
 from fedscore.messages.transcript import chain_openings, submission_digest
-from fedscore.sums import Combiner, Envelope, Member, OpenedSum, Query, Sealer, SumRequest, SumShape
+from fedscore.sums import Combiner, Envelope, Member, OpenedSum, Query, Sealer, SumRequest, SumShape, Update
 from fedscore.sums.paillier import PaillierCombiner, PaillierMember, PaillierSealer
 from fedscore.sums.series import KeySeries
 from fedscore.sums.submission import SIGNATURE_DOMAIN, statement_of
@@ -147,9 +147,9 @@ class Derivation(Agenda):
 
     def __init__(self, contract: Contract, *, run: str) -> None:
         super().__init__(contract, run=run)
-        self._known: dict[str, tuple[Query, SumRequest]] = {}
+        self._known: dict[str, tuple[Query | Update, SumRequest]] = {}
 
-    def next_sum(self, openings: Openings) -> tuple[Query, SumRequest]:
+    def next_sum(self, openings: Openings) -> tuple[Query | Update, SumRequest]:
         key = chain_openings(openings)
         if key not in self._known:
             self._known[key] = super().next_sum(openings)

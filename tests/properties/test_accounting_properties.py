@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privacy.dp.accounting import (
+    covers,
     gaussian_delta,
     gaussian_epsilon,
     gaussian_mu,
@@ -15,7 +17,8 @@ from privacy.dp.accounting import (
     renyi_epsilon,
     variance_for_mu,
 )
-from privacy.dp.events import Composed, DistributedGaussian
+from privacy.dp.events import Composed, DistributedGaussian, PoissonSampledGaussian
+from privacy.dp.renyi import renyi_curve
 
 mus = st.floats(1e-3, 30)
 epsilons = st.floats(1e-3, 120)
@@ -121,3 +124,73 @@ def test_renyi_is_the_conservative_one(parts: list[DistributedGaussian], group: 
 def test_a_group_is_never_cheaper_than_its_members(parts: list[DistributedGaussian], group: int) -> None:
     event = Composed(events=tuple(parts))
     assert guarantee(event, delta=1e-5, group=group).epsilon > guarantee(event, delta=1e-5).epsilon
+
+
+samples = st.builds(
+    PoissonSampledGaussian, sum=sums(), one_in=st.integers(2, 10**6), repetitions=st.integers(1, 200)
+)
+mixed = st.lists(sums() | samples, max_size=4).flatmap(
+    lambda parts: samples.map(lambda one: [*parts, one])  # at least one is sampled
+)
+
+
+@given(mixed, st.randoms(use_true_random=False))
+@settings(max_examples=20)
+def test_order_and_nesting_do_not_change_a_sampled_price(
+    parts: list[DistributedGaussian | PoissonSampledGaussian], random: object
+) -> None:
+    flat = Composed(events=tuple(parts))
+    shuffled = sorted(parts, key=lambda _: random.random())  # type: ignore[attr-defined]  # hypothesis' Random
+    nested = Composed(events=(Composed(events=tuple(shuffled[:1])), Composed(events=tuple(shuffled[1:]))))
+    assert (renyi_curve(nested) == renyi_curve(flat)).all()
+    assert covers(flat, nested)
+    assert covers(nested, flat)
+
+
+@given(mixed, sums() | samples)
+@settings(max_examples=20)
+def test_another_part_never_makes_a_sampled_program_cheaper(
+    parts: list[DistributedGaussian | PoissonSampledGaussian],
+    more: DistributedGaussian | PoissonSampledGaussian,
+) -> None:
+    before, after = Composed(events=tuple(parts)), Composed(events=(*parts, more))
+    assert (renyi_curve(after) >= renyi_curve(before)).all()
+    assert guarantee(after, delta=1e-5).epsilon >= guarantee(before, delta=1e-5).epsilon
+    assert covers(after, before)
+    assert not covers(before, after)
+
+
+@given(programs, samples)
+@settings(max_examples=20)
+def test_whatever_is_covered_is_priced_no_higher(
+    parts: list[DistributedGaussian], sample: PoissonSampledGaussian
+) -> None:
+    """Also where a part of a sampled reservation is priced exactly, since nothing in it is sampled."""
+    reserved = Composed(events=(*parts, sample))
+    assert covers(reserved, Composed(events=tuple(parts)))
+    alone = guarantee(Composed(events=tuple(parts)), delta=1e-5).epsilon
+    assert alone <= guarantee(reserved, delta=1e-5).epsilon
+
+
+@given(samples, st.integers(2, 50))
+@settings(max_examples=20)
+def test_sampling_and_more_noise_and_rarer_samples_never_cost_more(
+    event: PoissonSampledGaussian, factor: int
+) -> None:
+    def priced(sampled: PoissonSampledGaussian) -> float:
+        return guarantee(sampled, delta=1e-5).epsilon
+
+    noisier = replace(event, sum=replace(event.sum, share_variance=event.sum.share_variance * factor))
+    assert priced(noisier) <= priced(event)
+    assert priced(replace(event, one_in=event.one_in * factor)) <= priced(event)
+    assert priced(replace(event, repetitions=event.repetitions * factor)) >= priced(event)
+    whole = Composed(events=(event.sum,) * event.repetitions)
+    assert (renyi_curve(event) <= renyi_curve(whole)).all()
+
+
+@given(samples, st.integers(2, 5))
+@settings(max_examples=20)
+def test_a_group_of_sampled_records_is_never_cheaper_than_one(
+    event: PoissonSampledGaussian, group: int
+) -> None:
+    assert guarantee(event, delta=1e-5, group=group).epsilon >= guarantee(event, delta=1e-5).epsilon

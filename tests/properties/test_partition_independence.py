@@ -9,6 +9,7 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedscore.card import Card
 from fedscore.contract import Contract, NoiseMode
 from fedscore.data import Rows
 from fedscore.learners.agenda import Agenda
@@ -38,7 +39,9 @@ def open_all(contract: Contract, parts: Sequence[Rows]) -> tuple[list[npt.NDArra
                 np.zeros(request.dimension, dtype=np.int64),
             )
         )
-    return openings, agenda.finish(openings).to_json()
+    card = agenda.finish(openings)
+    assert isinstance(card, Card)
+    return openings, card.to_json()
 
 
 @given(seed=st.integers(0, 2**32 - 1), parties=st.integers(1, 7), data=st.data())

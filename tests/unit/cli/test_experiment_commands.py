@@ -19,6 +19,7 @@ from fedscore.contract import Contract, NoiseMode
 from simulations.demo import DemoResult
 from simulations.report import PartyLine
 from simulations.results import Results, Run
+from simulations.scenario import Baseline
 
 RUN = Run(
     learner="scorecard",
@@ -195,3 +196,44 @@ def test_a_scenario_with_mistakes_is_one_message(tmp_path: Path) -> None:
     assert "did you mean 'epsilon'?" in result.stderr
     assert "Traceback" not in result.stderr
     shutil.rmtree(tmp_path)
+
+
+def test_a_neural_experiment_tells_true_epsilons_leads_and_its_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    own = replace(RUN, learner="neural", encrypted=False)
+    naive = replace(
+        own,
+        baseline=Baseline.NAIVE_FLOWER_OPACUS,
+        noise=NoiseMode.LOCAL,
+        epsilon_spent=5.537,
+        epsilon_reported=0.9971,
+        auc=0.7412,
+    )
+    local = replace(own, baseline=Baseline.NEURAL_LOCAL, noise=NoiseMode.LOCAL, auc=0.75)
+    lightgbm = replace(own, learner="lightgbm", baseline=Baseline.POOLED_LIGHTGBM, epsilon=None, auc=0.79)
+    card = replace(own, learner="scorecard", baseline=Baseline.POOLED_NO_NOISE, epsilon=None)
+    runs = tuple(
+        replace(run, seed=seed, auc=run.auc + place * seed / 100)
+        for place, run in enumerate((own, naive, local, lightgbm, card))
+        for seed in (1, 2)
+    )
+    monkeypatch.setattr(
+        simulations.simulate, "simulate", lambda *_, **__: (replace(RESULTS, runs=runs), tmp_path)
+    )
+    output = CliRunner().invoke(app, ["simulate", "taiwan-neural"]).stdout
+    told = " ".join(output.split())
+    assert "neural (shared noise) 1 0.7712 0.0000 0.421" in told
+    assert "naive Flower + Opacus 5.54 0.7562 0.0071 0.421 +0.0788 +0.0150 ± 0.0635" in told
+    assert "the recipe reports ε = 1.00, and its true ε is 5.54" in told
+    assert "Means over 2 seeds" in told
+    assert f"Model: {tmp_path}/model.json" in told.replace(" / ", "/")
+    assert "card.json" not in told
+    assert max(map(len, output.partition("Report:")[0].splitlines())) <= 80
+    assert "\N{HORIZONTAL ELLIPSIS}" not in output
+    runs = (own,)
+    output = CliRunner().invoke(app, ["simulate", "taiwan-neural"]).stdout
+    assert "LightGBM" not in output
+    assert "this" not in output
+    assert "seeds" not in output

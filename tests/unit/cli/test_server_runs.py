@@ -136,6 +136,15 @@ def test_a_run_ends_with_the_card_and_what_to_do_next(
     assert resumed == [False]
 
 
+def test_a_run_that_trained_a_model_says_so(file: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = WRITES.format(run=RUN, status="FINISHED", reason="", code=0)
+    play(monkeypatch, state, writes.replace("sys.exit", '(state / "model.json").touch()\nsys.exit'))
+    done = fedscore("run", file)
+    assert done.exit_code == 0, done.output
+    assert f"next             model.json lies in the state folder; fedscore server run {file}" in done.output
+    assert "card.json" not in done.output
+
+
 @pytest.mark.parametrize(("status", "word"), [("FAILED", "failed"), ("STOPPED", "stopped")])
 def test_a_run_that_comes_to_nothing_says_why_and_fails(
     file: Path, state: Path, monkeypatch: pytest.MonkeyPatch, status: str, word: str

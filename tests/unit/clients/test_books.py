@@ -37,7 +37,7 @@ from fedscore.messages import Ask, Head, Phase, RefusalCode, Reply
 from fedscore.messages.transcript import submission_digest
 from fedscore.sums import Envelope, SumShape
 from privacy.dp.accounting import guarantee
-from privacy.dp.events import Composed, DistributedGaussian
+from privacy.dp.events import Composed, DistributedGaussian, PoissonSampledGaussian
 from privacy.dp.randomness import SystemRandomness
 from privacy.evidence import Entry, read_evidence, write_entry
 from privacy.identities import Identity
@@ -57,6 +57,8 @@ SUM = DistributedGaussian(
 )
 PROGRAM = Composed(events=(SUM,) * 3)
 COST = guarantee(PROGRAM, delta=DELTA).epsilon
+EPOCH = PoissonSampledGaussian(sum=replace(SUM, share_variance=10**4), one_in=10, repetitions=40)
+TRAINING = Composed(events=(EPOCH,) * 3)
 RUN, SECOND_RUN, THIRD_RUN = "0a" * 16, "0b" * 16, "0c" * 16
 PLENTY = Limits(epsilon=100.0, delta=DELTA, run_epsilon=100.0)
 SENT, OTHER = "ab" * 32, "cd" * 32
@@ -105,6 +107,12 @@ def expense(number: int, run: str = RUN, key: str = KEY, **changes: Any) -> Expe
         key=key, round=number, name="histogram", request=f"{number:064x}", event=SUM, price=price(run)
     )
     return replace(paid, **changes)
+
+
+def sampled(number: int, run: str = RUN) -> Expense:
+    """A round of a run whose every sum is sampled."""
+    training = price(run, program=TRAINING, epsilon=guarantee(TRAINING, delta=DELTA).epsilon)
+    return expense(number, run, event=EPOCH, price=training)
 
 
 def lines_of(folder: Path) -> list[bytes]:
@@ -623,6 +631,108 @@ def test_one_run_has_one_key_and_one_contract(folder: Path) -> None:
         with pytest.raises(RoundRefused, match="began here under another contract or key"):
             books.require_affordable(changed.price)
         books.charge(expense(2))
+
+
+# Sampled sums
+
+
+def test_sampled_sums_are_written_and_counted_beside_the_others(folder: Path) -> None:
+    """A scorecard's run, then one that trains on samples: one lifetime, and no refill."""
+    history = Composed(events=(PROGRAM, TRAINING))
+    enough = replace(PLENTY, epsilon=guarantee(history, delta=DELTA).epsilon)
+    books = books_at(folder, enough)
+    with books.locked():
+        for number in (1, 2, 3):
+            books.charge(expense(number))
+        for number in (4, 5, 6):
+            books.charge(sampled(number, SECOND_RUN))
+        books.verify()
+        assert books.spending().guarantee(delta=DELTA).epsilon == enough.epsilon
+        with pytest.raises(BudgetExhausted, match="from epsilon"):
+            books.require_affordable(sampled(7, THIRD_RUN).price)
+        with pytest.raises(BudgetExhausted, match="from epsilon"):
+            books.charge(sampled(7, THIRD_RUN))
+        books.verify()
+    charged: list[Any] = [entry.body["event"] for entry in entries_of(folder) if entry.kind == "charge"]
+    plain, drawn = charged[2:4]
+    assert set(plain[0]) == {
+        "dimension",
+        "honest_shares",
+        "sensitivity_squared",
+        "share_variance",
+        "total_shares",
+    }
+    assert drawn == [{**plain[0], "share_variance": 10**4, "one_in": 10, "repetitions": 40}]
+
+
+def test_a_sampled_run_that_was_refused_leaves_nothing(folder: Path) -> None:
+    books = books_at(folder, replace(PLENTY, epsilon=guarantee(TRAINING, delta=DELTA).epsilon * 0.999))
+    with books.locked(), pytest.raises(BudgetExhausted, match="nothing was computed"):
+        books.charge(sampled(1))
+    assert kinds_of(folder) == ["began"]
+
+
+@pytest.mark.parametrize(
+    "died", ["after the charge", "half a line", "without its ledger", "after the release"]
+)
+def test_a_crash_in_a_sampled_run_neither_forgets_a_charge_nor_writes_it_twice(
+    folder: Path, died: str
+) -> None:
+    books = books_at(folder)
+    with books.locked():
+        books.charge(sampled(1))
+        books.sent(KEY, 1, SENT)
+        books.charge(sampled(2))
+        if died == "after the release":
+            books.sent(KEY, 2, SENT)
+    if died == "half a line":
+        with (folder / EVIDENCE).open("ab") as file:
+            file.write(lines_of(folder)[-1][:40])
+    if died == "without its ledger":
+        (folder / LEDGER).unlink()
+    again = books_at(folder)
+    with again.locked():
+        if died == "after the release":
+            with pytest.raises(RoundRefused, match="paid for round 2 already"):
+                again.charge(sampled(2))
+        else:
+            again.charge(sampled(2))
+        again.charge(sampled(3))
+        again.verify()
+        spent = again.spending()
+        assert spent.guarantee(delta=DELTA).epsilon == guarantee(TRAINING, delta=DELTA).epsilon
+        with pytest.raises(BudgetExhausted, match="would cost more than run"):
+            again.charge(sampled(4))
+    assert kinds_of(folder).count("charge") == 3
+
+
+@pytest.mark.parametrize(
+    "change", [{"one_in": 1}, {"one_in": -10}, {"repetitions": 0}, {"repetitions": None}, {"later": 1}]
+)
+def test_a_signed_line_with_a_sampled_sum_that_is_none_is_named(folder: Path, change: dict[str, int]) -> None:
+    books = books_at(folder)
+    with books.locked():
+        books.charge(sampled(1))
+    entries = entries_of(folder)
+    body: dict[str, Any] = dict(entries[-1].body)
+    body |= {"round": 2, "event": [{**body["event"][0], **change}]}
+    _, line = write_entry(after=entries[-1], time=entries[-1].time, kind="charge", body=body, signer=NORTH)
+    with (folder / EVIDENCE).open("ab") as file:
+        file.write(line)
+    with (
+        pytest.raises(EvidenceDamaged, match="says what no node writes"),
+        books_at(folder).locked(),
+    ):
+        pass
+
+
+def test_a_restore_charges_the_sampled_run_that_was_open(folder: Path) -> None:
+    books = books_at(folder)
+    with books.locked():
+        books.charge(sampled(1))
+        books.assume(key=KEY, through_round=9, events=(TRAINING,))
+        lost = Composed(events=(TRAINING, TRAINING, EPOCH))
+        assert books.spending().guarantee(delta=DELTA).epsilon == guarantee(lost, delta=DELTA).epsilon
 
 
 # The ledger is a view

@@ -10,7 +10,7 @@ import pickle
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
@@ -24,7 +24,7 @@ from clients.file_books import EVIDENCE, LEDGER, FileBooks
 from clients.memory import FileMemory
 from clients.node import Node, Submitter
 from fedscore.card import Card
-from fedscore.contract import Contract
+from fedscore.contract import Contract, Learner, NeuralModelKind, NeuralTerms, NoiseMode, Training
 from fedscore.data import Rows
 from fedscore.learners.agenda import Agenda
 from fedscore.learners.program import Steps
@@ -33,7 +33,7 @@ from fedscore.learners.scorecard.queries import Histogram
 from fedscore.messages import Ask, Phase, Refusal, Reply
 from fedscore.sums import Envelope, PlannedSum
 from fedscore.sums.series import KeySeries
-from privacy.dp.accounting import guarantee
+from privacy.dp.accounting import covers, guarantee
 from privacy.dp.events import Composed
 from privacy.dp.randomness import SystemRandomness
 from privacy.evidence import Entry, read_evidence
@@ -230,7 +230,6 @@ class Stage:
     bench: Bench
     folder: Path
     start: Callable[[Path], Node]
-    others: Mapping[str, bytes]
     left: list[Left] = field(default_factory=list)
 
     @property
@@ -238,11 +237,16 @@ class Stage:
         """A fresh process's node."""
         return self.start(self.folder)
 
+    def others(self, number: int) -> dict[str, bytes]:
+        """What the other parties send for a round."""
+        nothing = np.zeros(AGENDAS[self.bench.run].requests[number - 1].dimension, dtype="<i8").tobytes()
+        return dict.fromkeys(("south", "agency"), nothing)
+
     def submissions(self) -> dict[str, bytes]:
         mine = next(
             made for phase, number, made in self.left if (phase, number) == (Phase.COLLECT, self.bench.round)
         )
-        return {**self.others, "north": mine}
+        return {**self.others(self.bench.round), "north": mine}
 
     def next_ask(self) -> Ask | None:
         """The next one of the conversation, after what has left; None at its end."""
@@ -256,14 +260,22 @@ class Stage:
             return self.bench.ask(Phase.COLLECT)
         return self.bench.ask(Phase.PROVE if Phase.OPEN in done else Phase.OPEN, self.submissions())
 
+    def step(self, tell: Callable[[Left], None] = lambda _left: None) -> bool:
+        """Asks once, unless the conversation is over; what leaves is told before it does."""
+        ask = self.next_ask()
+        if ask is None:
+            return False
+        answer = self.node.answer(ask)
+        assert isinstance(answer, Reply), f"{ask.phase} of round {ask.round} is refused: {answer}"
+        said = (ask.phase, ask.round, answer.payload)
+        tell(said)
+        self.left.append(said)
+        return True
+
     def play(self, tell: Callable[[Left], None] = lambda _left: None) -> None:
-        """Asks to the end; what leaves is told before it does."""
-        while (ask := self.next_ask()) is not None:
-            answer = self.node.answer(ask)
-            assert isinstance(answer, Reply), f"{ask.phase} of round {ask.round} is refused: {answer}"
-            said = (ask.phase, ask.round, answer.payload)
-            tell(said)
-            self.left.append(said)
+        """Asks to the end."""
+        while self.step(tell):
+            pass
 
     def entries(self) -> list[Entry]:
         data = (self.folder / "books" / EVIDENCE).read_bytes()
@@ -292,8 +304,9 @@ class Stage:
                 assert released[number] == hashlib.sha256(payload).hexdigest(), "another submission had left"
             else:
                 mine = {"north": released[number]}
-                sent = {name: hashlib.sha256(made).hexdigest() for name, made in self.others.items()} | mine
-                assert cohorts[number] == sent
+                theirs = self.others(number).items()
+                sent = {name: hashlib.sha256(made).hexdigest() for name, made in theirs}
+                assert cohorts[number] == sent | mine
         true = Composed(
             events=tuple(
                 request.event
@@ -301,7 +314,9 @@ class Stage:
                 if any(one == number for _, one, _ in self.left)
             )
         )
-        assert spending.guarantee(delta=DELTA).mu >= guarantee(true, delta=DELTA).mu
+        # At every order: neither way of pricing finds less in the ledger than what is true.
+        assert covers(spending.spent, true)
+        assert spending.guarantee(delta=DELTA).epsilon >= guarantee(true, delta=DELTA).epsilon
 
 
 class Unsynced(sqlite3.Connection):
@@ -329,7 +344,8 @@ AGENDAS: dict[str, Agenda] = {}
 def agenda_of(contract: Contract, run: str) -> Agenda:
     """Derived once, before any process forks."""
     if run not in AGENDAS:
-        AGENDAS[run] = Agenda(contract, run=run, program=ThreeSums(contract))
+        program = None if contract.learner is Learner.NEURAL else ThreeSums(contract)
+        AGENDAS[run] = Agenda(contract, run=run, program=program)
     return AGENDAS[run]
 
 
@@ -351,8 +367,8 @@ def stage(
     make_rows: Callable[[int, int], Rows],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-) -> Callable[[str], Stage]:
-    """Makes a stage over fresh files; nothing was asked yet."""
+) -> Callable[..., Stage]:
+    """Makes a stage over fresh files, under a contract if one is given; nothing was asked yet."""
     AGENDAS.clear()
     rows = make_rows(5, 0)
     template = tmp_path / "template"
@@ -366,8 +382,8 @@ def stage(
         signing_key=NORTH.public.signing_key,
     )
 
-    def make(name: str) -> Stage:
-        bench = make_bench()
+    def make(name: str, *contracts: Contract) -> Stage:
+        bench = make_bench(*contracts)
         # The server derives the same program as the node.
         monkeypatch.setattr(bench, "turn", turn_of(bench), raising=False)
         folder = tmp_path / name
@@ -388,9 +404,8 @@ def stage(
                 agenda_of=agenda_of,
             )
 
-        size = agenda_of(bench.contract, bench.run).requests[0].dimension
-        others = {name: np.zeros(size, dtype="<i8").tobytes() for name in ("south", "agency")}
-        return Stage(bench=bench, folder=folder, start=start, others=others)
+        agenda_of(bench.contract, bench.run)
+        return Stage(bench=bench, folder=folder, start=start)
 
     return make
 
@@ -484,7 +499,7 @@ def require_one_story(stage: Stage, *, to_the_end: bool) -> None:
         stage.require_agreement()
 
 
-def test_the_conversation_by_itself_runs_to_its_end(stage: Callable[[str], Stage]) -> None:
+def test_the_conversation_by_itself_runs_to_its_end(stage: Callable[..., Stage]) -> None:
     alive = stage("alive")
     alive.play()
     assert [(phase, number) for phase, number, _ in alive.left] == [
@@ -499,7 +514,7 @@ def test_the_conversation_by_itself_runs_to_its_end(stage: Callable[[str], Stage
 
 @pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)
 def test_a_node_that_is_killed_at_any_write_tells_one_story_and_finishes_its_run(
-    stage: Callable[[str], Stage], moment: Moment
+    stage: Callable[..., Stage], moment: Moment
 ) -> None:
     killed_at = 0
     alive = stage("counted")
@@ -524,6 +539,48 @@ def test_a_node_that_is_killed_at_any_write_tells_one_story_and_finishes_its_run
     assert killed_at >= {Moment.AFTER: FEWEST_OPERATIONS, Moment.BEFORE: 12, Moment.IN: 3 * SUMS}[moment]
 
 
+LOGISTIC = NeuralTerms(model=NeuralModelKind.LOGISTIC, rounds=SUMS - 1)
+NEURAL = {
+    "shared": LOGISTIC.model_copy(update={"one_in": 2}),
+    "local": LOGISTIC.model_copy(update={"training": Training.LOCAL, "local_steps": 2, "one_in": 2}),
+}
+
+
+@pytest.mark.parametrize("way", NEURAL)
+def test_a_node_that_is_killed_while_it_trains_neither_forgets_a_charge_nor_draws_noise_again(
+    stage: Callable[..., Stage], tiny_contract: Contract, way: str
+) -> None:
+    """After every operation of an answer to a round of training."""
+    # A child that had to import them for itself would take seconds.
+    for module in ("opacus", "fedscore.learners.neural.local_training"):
+        pytest.importorskip(module, reason="needs the extra `neural`")
+    terms = NEURAL[way]
+    noise = NoiseMode.LOCAL if terms.training is Training.LOCAL else NoiseMode.SHARED
+    contract = tiny_contract.with_privacy(noise=noise).with_neural(terms)
+    begun = stage("begun", contract)
+    for _ in range(3):
+        begun.step()
+
+    def training(name: str) -> Stage:
+        """A stage on which the first sum is opened, and the first round of training comes next."""
+        copy = stage(name, contract)
+        shutil.rmtree(copy.folder)
+        shutil.copytree(begun.folder, copy.folder)
+        copy.left = list(begun.left)
+        return copy
+
+    disk, watched = Disk(at=0, moment=Moment.AFTER, end=lambda: None), training("watched")
+    with disk.watched():
+        watched.step()
+    assert disk.seen.count("write") == 2, "the charge, and what was sent"
+    for place in range(1, disk.operations + 1):
+        victim = training(f"after-{place}")
+        assert killed(victim, place, Moment.AFTER) is None
+        assert len(victim.left) == 3, "nothing leaves before all of it is written"
+        require_one_story(victim, to_the_end=place == disk.operations)
+        shutil.rmtree(victim.folder)
+
+
 def writes_of(stage: Stage) -> list[int]:
     """The operations that write to the evidence."""
     disk = Disk(at=0, moment=Moment.BEFORE, end=lambda: None)
@@ -532,7 +589,7 @@ def writes_of(stage: Stage) -> list[int]:
     return [number for number, name in enumerate(disk.seen, start=1) if name == "write"]
 
 
-def test_the_disk_is_watched_where_the_node_writes(stage: Callable[[str], Stage]) -> None:
+def test_the_disk_is_watched_where_the_node_writes(stage: Callable[..., Stage]) -> None:
     """A kind of operation that is missed here would not be tested above."""
     disk = Disk(at=0, moment=Moment.BEFORE, end=lambda: None)
     watched = stage("watched")
@@ -552,7 +609,7 @@ def test_the_disk_is_watched_where_the_node_writes(stage: Callable[[str], Stage]
 
 @pytest.mark.parametrize("moment", Moment, ids=lambda moment: moment.value)
 def test_a_disk_that_fails_once_at_any_write_leaves_books_that_verify(
-    stage: Callable[[str], Stage], moment: Moment
+    stage: Callable[..., Stage], moment: Moment
 ) -> None:
     """The process lives on, and answers with a code; what it writes next must not break the chain."""
 
@@ -587,7 +644,7 @@ def test_a_disk_that_fails_once_at_any_write_leaves_books_that_verify(
 
 
 def test_what_leaves_before_it_is_written_would_be_found(
-    stage: Callable[[str], Stage], monkeypatch: pytest.MonkeyPatch
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checks above can fail: books that do not write what is sent are caught."""
     forgetful = stage("forgetful")

@@ -17,7 +17,7 @@ from fedscore.data import Rows
 from fedscore.errors import BudgetExhausted, NoiseError, ProtocolError
 from fedscore.learners.agenda import Agenda
 from fedscore.learners.scorecard.program import Scorecard
-from fedscore.sums import SumRequest, chain_openings
+from fedscore.sums import LocalSteps, Query, SumRequest, chain_openings
 from privacy.dp.events import Composed, DistributedGaussian
 
 RUN = "ab" * 16
@@ -30,6 +30,7 @@ def noiseless_openings(agenda: Agenda, rows: Rows) -> Openings:
     openings: Openings = []
     for _ in range(agenda.rounds):
         query, request = agenda.next_sum(openings)
+        assert isinstance(query, Query)
         openings.append(
             query.contributions(rows).lattice_total(
                 scale=request.scale,
@@ -113,7 +114,7 @@ def test_without_an_honest_share_of_noise_nothing_starts(tiny_contract: Contract
 def test_a_program_over_budget_is_refused_before_its_first_round(
     tiny_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedscore.learners.agenda.gaussian_mu", lambda _epsilon, _delta: 5.0)
+    monkeypatch.setattr("fedscore.learners.pricing.gaussian_mu", lambda _epsilon, _delta: 5.0)
     with pytest.raises(BudgetExhausted, match="nothing was sent"):
         Agenda(tiny_contract, run=RUN)
 
@@ -212,6 +213,7 @@ REQUEST = SumRequest(
     max_abs=100_000,
     slots=50,
 )
+LOCAL = LocalSteps(steps=4, dimension=85, scale=3000, sensitivity_squared=9_000_000, share_variance=10**9)
 
 
 @pytest.mark.parametrize("name", PLACE)
@@ -225,9 +227,19 @@ def test_a_digest_changes_with_every_part_of_its_place(name: str) -> None:
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(SumRequest)])
 def test_a_digest_changes_with_every_field_of_the_request(name: str) -> None:
     value = getattr(REQUEST, name)
-    changes: dict[str, Any] = {name: value + 1 if isinstance(value, int) else value + "s"}
+    changes: dict[str, Any] = {
+        name: LOCAL if value is None else value + 1 if isinstance(value, int) else value + "s"
+    }
 
     assert digest_at(dataclasses.replace(REQUEST, **changes)) != digest_at()
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(LocalSteps)])
+def test_a_digest_changes_with_every_field_of_an_updates_steps(name: str) -> None:
+    before = dataclasses.replace(REQUEST, local=LOCAL)
+    changed = dataclasses.replace(LOCAL, **{name: getattr(LOCAL, name) + 1})
+
+    assert digest_at(dataclasses.replace(before, local=changed)) != digest_at(before)
 
 
 def test_parts_that_are_exchanged_are_another_place() -> None:
@@ -266,11 +278,11 @@ def test_there_is_no_card_before_the_last_sum_and_no_sum_after_it(
 ) -> None:
     agenda = Agenda(tiny_contract.with_privacy(noise=NoiseMode.NONE), run=RUN)
     openings = noiseless_openings(agenda, make_rows(500, 3))
-    with pytest.raises(ProtocolError, match="there is no card yet"):
+    with pytest.raises(ProtocolError, match="8 of 9 sums are opened: training goes on"):
         agenda.finish(openings[:8])
-    with pytest.raises(ProtocolError, match="no further sum"):
+    with pytest.raises(ProtocolError, match="the program ended after 9 sums: there is no further one"):
         agenda.turn(openings, round_number=10, head=HEAD)
-    with pytest.raises(ProtocolError, match="no further sum"):
+    with pytest.raises(ProtocolError, match="the program ended after 9 sums: there is no further one"):
         agenda.next_sum(openings)
     with pytest.raises(ProtocolError, match="more openings"):
         agenda.next_sum([*openings, openings[-1]])

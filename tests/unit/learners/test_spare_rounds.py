@@ -29,7 +29,7 @@ def agenda_of(contract: Contract, spare_rounds: int, **terms: object) -> Agenda:
 
 
 def record_of(agenda: Agenda) -> PrivacyRecord:
-    return agenda._privacy_record()
+    return agenda._privacy_record(agenda.rounds)
 
 
 def closed_form(record: PrivacyRecord) -> float:
@@ -225,7 +225,7 @@ def test_spare_rounds_that_were_not_paid_for_are_refused(
     def forgetful(epsilon: float, delta: float) -> float:
         return gaussian_mu(epsilon, delta) * math.sqrt(1.6)
 
-    monkeypatch.setattr("fedscore.learners.agenda.gaussian_mu", forgetful)
+    monkeypatch.setattr("fedscore.learners.pricing.gaussian_mu", forgetful)
     with pytest.raises(BudgetExhausted, match="nothing was sent"):
         Agenda(contract, run=RUN)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fedscore.errors import AccountingError
-from privacy.dp.events import Composed, DistributedGaussian, NonPrivate, leaves
+from privacy.dp.events import Composed, DistributedGaussian, NonPrivate, PoissonSampledGaussian, leaves
 
 SUM = DistributedGaussian(
     sensitivity_squared=3, share_variance=100, honest_shares=18, dimension=5, total_shares=20
@@ -51,3 +51,29 @@ def test_leaves_takes_compositions_apart_in_order() -> None:
     nested = Composed(events=(SUM, Composed(events=(NonPrivate(), Composed(events=()))), SUM))
     assert list(leaves(nested)) == [SUM, NonPrivate(), SUM]
     assert list(leaves(SUM)) == [SUM]
+
+
+def test_a_sampled_sum_is_a_leaf_with_its_repetitions() -> None:
+    sampled = PoissonSampledGaussian(sum=SUM, one_in=2)
+    assert sampled.repetitions == 1
+    assert list(leaves(Composed(events=(SUM, sampled)))) == [SUM, sampled]
+
+
+@pytest.mark.parametrize("one_in", [1, 0, -5, 2.5, "10", None])
+def test_a_sampled_sum_refuses_a_chance_that_is_none(one_in: Any) -> None:  # noqa: ANN401 - wrong types are the point
+    with pytest.raises(
+        AccountingError, match=f"one_in of a sampled sum is {one_in}; it must be an int from 2"
+    ):
+        PoissonSampledGaussian(sum=SUM, one_in=one_in)
+
+
+@pytest.mark.parametrize("repetitions", [0, -1, 1.5, None])
+def test_a_sampled_sum_refuses_less_than_one_repetition(repetitions: Any) -> None:  # noqa: ANN401 - as above
+    with pytest.raises(AccountingError, match=f"repetitions of a sampled sum is {repetitions}"):
+        PoissonSampledGaussian(sum=SUM, one_in=10, repetitions=repetitions)
+
+
+@pytest.mark.parametrize("inner", [NonPrivate(), Composed(events=(SUM,)), None])
+def test_only_a_sum_can_be_sampled(inner: Any) -> None:  # noqa: ANN401 - as above
+    with pytest.raises(AccountingError, match="must be a DistributedGaussian"):
+        PoissonSampledGaussian(sum=inner, one_in=10)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 
 import pytest
 
 from fedscore.errors import AccountingError, BudgetExhausted, LedgerMismatch
 from privacy.dp.accounting import guarantee
-from privacy.dp.events import Composed, DistributedGaussian, Event, NonPrivate
+from privacy.dp.events import Composed, DistributedGaussian, Event, NonPrivate, PoissonSampledGaussian
 from privacy.ledger import Charge, Limits, RunSpending, Spending, event_fields, event_of
 
 BEGAN = "2026-01-31T23:59:59Z"
@@ -207,4 +209,117 @@ def test_an_event_that_is_none_is_not_read(field: str) -> None:
     with pytest.raises(AccountingError):
         event_of([{**fields, field: 0}])
     with pytest.raises(TypeError):
+        event_of([{name: value for name, value in fields.items() if name != field}])
+
+
+# Sampled sums
+
+STEP = PoissonSampledGaussian(sum=a_sum(share_variance=10**4), one_in=10)
+EPOCH = replace(STEP, repetitions=40)
+TRAINING = Composed(events=(EPOCH,) * 5)
+
+
+def test_a_scorecard_and_then_sampled_runs_cost_what_opacus_says_of_the_whole_history() -> None:
+    accountants = pytest.importorskip("opacus.accountants", reason="needs the extra `neural`")
+    allowed = limits(100.0)
+    spending = with_a_whole_run(1, Spending(), allowed)
+    for number in (2, 3):
+        spending = spending.begin(run(number, TRAINING), allowed)
+        for one in range(5):
+            spending = spending.charge(name(number), charge(10 * number + one + 1, EPOCH), allowed)
+    oracle = accountants.RDPAccountant()
+    for _ in range(3):
+        oracle.step(noise_multiplier=math.sqrt((SUM.honest_variance - 4) / 16), sample_rate=1.0)
+    for _ in range(2 * 5 * 40):
+        oracle.step(noise_multiplier=math.sqrt((EPOCH.sum.honest_variance - 4) / 16), sample_rate=0.1)
+    theirs = oracle.get_epsilon(DELTA)
+    ours = spending.guarantee(delta=DELTA).epsilon
+    assert theirs * (1 - 1e-6) < ours < theirs * 1.01
+    # Each run by itself is cheaper, and a new run never begins at nothing.
+    assert guarantee(TRAINING, delta=DELTA).epsilon < ours
+    assert ours == guarantee(spending.committed, delta=DELTA).epsilon
+
+
+def test_a_sampled_run_over_the_budget_is_refused_when_it_begins() -> None:
+    spent = Composed(events=(PROGRAM, TRAINING))
+    epsilon = guarantee(spent, delta=DELTA).epsilon
+    for allowed in (limits(epsilon), limits(epsilon * (1 - 1e-12))):
+        spending = with_a_whole_run(1, Spending(), limits(100.0))
+        if allowed.epsilon == epsilon:
+            spending = spending.begin(run(2, TRAINING), allowed)
+            for one in range(5):
+                spending = spending.charge(name(2), charge(20 + one, EPOCH), allowed)
+            with pytest.raises(BudgetExhausted):
+                spending.begin(run(3, STEP), allowed)
+        else:
+            with pytest.raises(BudgetExhausted, match=f"to {epsilon:.4f} at delta 1e-05"):
+                spending.begin(run(2, TRAINING), allowed)
+
+
+def test_a_sampled_reservation_is_charged_to_its_last_step_and_no_further() -> None:
+    allowed = limits(100.0)
+    spending = Spending().begin(run(1, EPOCH), allowed)
+    for number in range(1, 41):
+        spending = spending.charge(name(1), charge(number, STEP), allowed)
+    least = PoissonSampledGaussian(sum=a_sum(share_variance=10**12), one_in=10**6)
+    for more in (STEP, SUM, least, a_sum(share_variance=10**12)):
+        with pytest.raises(BudgetExhausted, match="would cost more than run"):
+            spending.charge(name(1), charge(41, more), allowed)
+
+
+def test_a_reservation_for_samples_does_not_pay_for_the_whole_batch() -> None:
+    allowed = limits(100.0)
+    spending = Spending().begin(run(1, EPOCH), allowed)
+    with pytest.raises(BudgetExhausted):
+        spending.charge(name(1), charge(1, Composed(events=(EPOCH.sum,) * 40)), allowed)
+    with pytest.raises(BudgetExhausted):
+        spending.charge(name(1), charge(1, replace(EPOCH, one_in=9)), allowed)
+    # Nor the other way round: full-batch sums are reserved at their exact price, which is a lower one.
+    dear = Spending().begin(run(1, Composed(events=(EPOCH.sum,) * 40)), allowed)
+    with pytest.raises(BudgetExhausted):
+        dear.charge(name(1), charge(1, STEP), allowed)
+
+
+def test_a_full_batch_sums_line_is_what_it_always_was() -> None:
+    line = json.dumps(event_fields(SUM))
+    assert line == (
+        '[{"dimension": 10, "honest_shares": 2, "sensitivity_squared": 16, "share_variance": 2000, '
+        '"total_shares": 3}]'
+    )
+    assert event_of(json.loads(line)) == Composed(events=(SUM,))
+
+
+def test_a_sampled_sum_is_written_with_its_sampling_and_read_back() -> None:
+    nested = Composed(events=(SUM, Composed(events=(EPOCH, STEP))))
+    fields = event_fields(nested)
+    assert fields[1] == {**event_fields(EPOCH.sum)[0], "one_in": 10, "repetitions": 40}
+    assert fields[2]["repetitions"] == 1
+    assert all(list(part) == sorted(part) for part in fields)
+    assert {type(value) for part in fields for value in part.values()} == {int}
+    assert event_of(json.loads(json.dumps(fields, sort_keys=True))) == Composed(events=(SUM, EPOCH, STEP))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"one_in": 1}, AccountingError),
+        ({"one_in": -10}, AccountingError),
+        ({"one_in": 2.5}, AccountingError),
+        ({"repetitions": 0}, AccountingError),
+        ({"repetitions": "40"}, AccountingError),
+        ({"share_variance": 0}, AccountingError),
+        ({"later": 1}, TypeError),
+    ],
+)
+def test_a_sampled_event_that_is_none_is_not_read(change: dict[str, int], error: type[Exception]) -> None:
+    (fields,) = event_fields(EPOCH)
+    with pytest.raises(error):
+        event_of([fields | change])
+
+
+@pytest.mark.parametrize("field", ["one_in", "repetitions", "total_shares"])
+def test_a_sampled_event_with_a_field_less_is_not_read(field: str) -> None:
+    """Above all not as a full-batch one, or as one repetition."""
+    (fields,) = event_fields(EPOCH)
+    with pytest.raises((KeyError, TypeError)):
         event_of([{name: value for name, value in fields.items() if name != field}])

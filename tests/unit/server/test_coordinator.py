@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedscore.card import Card
 from fedscore.contract import Contract
 from fedscore.errors import RunFailed
 from fedscore.messages import Ask, Phase, Refusal, RefusalCode, Reply
@@ -82,9 +83,9 @@ def test_a_run_gives_a_card_that_carries_its_price(make_circle: MakeCircle) -> N
     assert circle.seen.rounds == ["1/4 histogram", "2/4 covariance", "3/4 gradient 1", "4/4 residuals 1"]
     assert circle.seen.notices == []
     assert (result.abandoned, result.liars) == (0, ())
-    assert result.card.privacy is not None
-    assert result.card.privacy.epsilon is not None
-    assert 0.97 < result.card.privacy.epsilon <= 1.0
+    assert result.trained.privacy is not None
+    assert result.trained.privacy.epsilon is not None
+    assert 0.97 < result.trained.privacy.epsilon <= 1.0
     assert result.values_per_party == sum(opening.size for opening in result.openings)
     assert result.bytes_per_party == 8 * result.values_per_party
     assert not any(ask.phase is Phase.PROVE for _, ask in circle.asked)
@@ -258,7 +259,7 @@ def test_spare_rounds_are_on_the_card_whether_they_were_used_or_not(make_circle:
     used, unused = make_circle(spare_rounds=2), make_circle(spare_rounds=2)
     used.hook = silence(Phase.COLLECT, "agency", "west", rounds=lambda number: number == 2)
 
-    cards = [used.run().card, unused.run().card]
+    cards = [used.run().trained, unused.run().trained]
 
     privacies = [card.privacy for card in cards]
     assert privacies[0] == privacies[1]
@@ -748,4 +749,6 @@ def test_a_liar_and_a_damaged_submission_leave_the_openings_of_the_plain_run(
     assert notices[1].startswith("covariance: committee member north could not prove its partial opening")
     for opening, other in zip(result.openings, expected.openings, strict=True):
         assert np.array_equal(opening, other)
-    assert result.card.intercept_points == expected.card.intercept_points
+    assert isinstance(result.trained, Card)
+    assert isinstance(expected.trained, Card)
+    assert result.trained.intercept_points == expected.trained.intercept_points

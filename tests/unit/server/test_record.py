@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedscore.card import Card, Scale
-from server.record import RunRecord, RunStatus, read_record, write_card, write_record
+from server.record import RunRecord, RunStatus, read_record, write_record, write_trained
 
 RECORD = RunRecord(
     run="1" * 32,
@@ -91,6 +91,6 @@ def test_a_card_reads_back(tmp_path: Path) -> None:
         interactions=(),
     )
 
-    write_card(card, tmp_path)
+    write_trained(card, tmp_path)
 
     assert Card.read(tmp_path / "card.json") == card

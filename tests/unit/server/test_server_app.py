@@ -22,6 +22,7 @@ from fedscore.errors import (
     RunOver,
     RunStopped,
 )
+from fedscore.learners.agenda import Agenda
 from fedscore.sums.series import KeySeries
 from privacy.identities import Identity
 from privacy.paillier.ceremony import unsafe_deal_from_primes
@@ -51,7 +52,7 @@ CARD = Card(
     interactions=(),
 )
 RESULT = RunResult(
-    card=CARD,
+    trained=CARD,
     openings=(np.zeros(2, np.int64),),
     values_per_party=12,
     bytes_per_party=345,
@@ -95,7 +96,7 @@ def checkpoint_of(contract: Contract) -> Checkpoint:
         round=2,
         stage=Stage.COLLECT,
         parties=frozenset(contract.parties_by_name),
-        openings=(np.zeros(2, np.int64),),
+        openings=(np.zeros(Agenda(contract, run="1" * 32).requests[0].dimension, np.int64),),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedscore.contract import CellKind, CommitteeTerms, NoiseMode, Role
+from fedscore.contract import CellKind, CommitteeTerms, Learner, NeuralTerms, NoiseMode, Role, Training
 from fedscore.data import training_rows
 from fedscore.errors import ContractError, ScenarioError
 from simulations.dealing import Dealt, Ground, deal_rows, read_ground
@@ -37,7 +37,8 @@ def test_every_row_is_dealt_to_one_party_and_one_side(
 
 
 def test_the_contract_takes_the_scenarios_roster_and_terms(small_experiment: Path) -> None:
-    ground = ground_of(small_experiment, "privacy.noise='local'", "privacy.delta=1e-7", "privacy.absent=1")
+    settings = ("privacy.noise='local'", "privacy.delta=1e-7", "privacy.absent=1", "baselines=[]")
+    ground = ground_of(small_experiment, *settings)
     assert [party.name for party in ground.contract.parties] == ["platform-01", "platform-02", "collector-01"]
     assert ground.contract.privacy.noise is NoiseMode.LOCAL
     assert ground.contract.privacy.delta == 1e-7
@@ -51,6 +52,22 @@ def test_the_contract_takes_the_scenarios_committee(small_experiment: Path) -> N
     assert ground_of(small_experiment).contract.encryption.committee is None
     usual = ground_of(small_experiment, 'encryption.mode="paillier"').contract.encryption.committee
     assert usual == CommitteeTerms(members=3, threshold=2, colluding_members=1)
+
+
+def test_the_contract_takes_the_scenarios_learner(small_experiment: Path, tmp_path: Path) -> None:
+    assert ground_of(small_experiment).contract.learner is Learner.SCORECARD
+    local = "learner={name='neural', training='local', rounds=3, local_steps=2}"
+    contract = ground_of(small_experiment, local, "baselines=[]").contract
+    assert contract.neural == NeuralTerms(training=Training.LOCAL, rounds=3, local_steps=2)
+    assert contract.privacy.noise is NoiseMode.LOCAL
+    for file in small_experiment.parent.iterdir():
+        (tmp_path / file.name).write_text(file.read_text())
+    # A contract's own learner gives way to the scenario's.
+    text = (tmp_path / "small.toml").read_text()
+    text = text.replace("delta = 1e-5", 'delta = 1e-5\nnoise = "local"\n[neural]\ntraining = "local"')
+    (tmp_path / "small.toml").write_text('learner = "neural"\n' + text)
+    contract = ground_of(tmp_path / small_experiment.name).contract
+    assert (contract.neural, contract.privacy.noise) == (None, NoiseMode.SHARED)
 
 
 def test_spare_rounds_are_the_scenarios(small_experiment: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from fedscore.card import Card
 from fedscore.contract import CommitteeTerms, Contract
 from fedscore.errors import MissingExtra, ScenarioError
+from fedscore.learners.neural.model import NeuralModel
 from fedscore.metrics import auc
 from simulations import demo, lightgbm_ceiling, methods, simulate
 from simulations.dealing import deal_rows, read_ground
@@ -76,6 +79,71 @@ def test_a_scenario_becomes_four_files_that_agree(small_experiment: Path, tmp_pa
     test = deal_rows(read_ground(loaded.terms, contract, find_data(loaded)), seed=1).pooled_test
     card = Card.read(folder / "card.json")
     assert auc(test.outcome, card.probability(test.cells)) == first["auc"]
+
+
+NEURAL = ("learner={name='neural', hidden=[3], rounds=2}", "split.seeds=[1]", "privacy.epsilon=[8]")
+
+
+def test_a_neural_scenario_writes_a_model_in_place_of_a_card(small_experiment: Path, tmp_path: Path) -> None:
+    results, folder = simulate.simulate(
+        str(small_experiment),
+        out=tmp_path,
+        overrides=[*NEURAL, "baselines=['pooled-no-noise']"],
+        watcher=Log(),
+        workers=1,
+    )
+    assert {path.name for path in folder.iterdir()} == {
+        "results.json",
+        "results.csv",
+        "model.json",
+        "report.html",
+    }
+    loaded = load_scenario(small_experiment, NEURAL)
+    ground = read_ground(loaded.terms, find_contract(loaded), find_data(loaded))
+    test = deal_rows(ground, seed=1).pooled_test
+    model = NeuralModel.read(folder / "model.json")
+    assert model.contract_hash == ground.contract.with_privacy(epsilon=8.0).hash()
+    own = results.runs[0]
+    assert (own.learner, own.rounds) == ("neural", 3)
+    assert auc(test.outcome, model.probability(test.cells)) == own.auc
+    page = (folder / "report.html").read_text()
+    assert "federated neural model under differential privacy" in page
+    assert "hidden layer of 3 rectified units" in page
+
+
+@pytest.mark.parametrize(
+    "settings", [("learner.name='neural'", "baselines=[]"), ("baselines=['naive-flower-opacus']",)]
+)
+def test_torch_is_asked_for_before_anything_is_read(
+    small_experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
+) -> None:
+    def no_torch() -> None:
+        raise MissingExtra("pip install")
+
+    monkeypatch.setattr(simulate, "require_neural_extra", no_torch)
+    with pytest.raises(MissingExtra):
+        simulate.simulate(str(small_experiment), out=tmp_path, overrides=settings, watcher=Log())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scorecards_scenario_never_waits_for_torch_or_opacus(
+    small_experiment: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "from fedscore.cli.main import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "sys.exit(bool({'torch', 'opacus'} & sys.modules.keys()))"
+    )
+    arguments = ["simulate", str(small_experiment), "--out", str(tmp_path), "--json"]
+    # One job, so that it is done in this process.
+    for setting in ("split.seeds=[1]", "privacy.epsilon=[8]", "baselines=[]"):
+        arguments += ["--set", setting]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=False, timeout=120, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["runs"][0]["learner"] == "scorecard"
 
 
 def test_an_encrypted_scenario_holds_its_key_ceremony_first(

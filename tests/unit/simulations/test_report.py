@@ -10,8 +10,12 @@ from html.parser import HTMLParser
 import pytest
 
 from fedscore.card import Bin, Card, CardTable, Scale
-from fedscore.contract import Contract, NoiseMode
+from fedscore.contract import Contract, Encoding, NeuralModelKind, NeuralTerms, NoiseMode, Training
+from fedscore.learners.neural.architecture import Architecture
+from fedscore.learners.neural.inputs import grid_inputs
+from fedscore.learners.neural.model import NeuralModel, model_of
 from simulations.report import PartyLine, ReportContent, render
+from simulations.report.neural import described
 from simulations.results import Results, Run
 from simulations.scenario import Baseline
 
@@ -106,7 +110,7 @@ def content(tiny_contract: Contract) -> ReportContent:
             scenario={"name": "x", "note": "</pre><script>alert(1)</script>"},
             runs=(RUN, POOLED),
         ),
-        card=card,
+        trained=card,
         contract=tiny_contract,
     )
 
@@ -211,3 +215,110 @@ def test_without_noise_the_page_promises_nothing(content: ReportContent) -> None
 
 def test_the_same_results_give_the_same_page(content: ReportContent) -> None:
     assert render(content) == render(content)
+
+
+def model(contract: Contract, terms: NeuralTerms | None = None, rounds: int | None = None) -> NeuralModel:
+    terms = NeuralTerms(rounds=40) if terms is None else terms
+    inputs = grid_inputs(contract.tables, Encoding.STANDARDISED)
+    parameters = Architecture.of(terms, len(inputs)).initial(-1.0)
+    return model_of(contract, terms, inputs, parameters, rounds=terms.rounds if rounds is None else rounds)
+
+
+NEURAL = replace(RUN, learner="neural")
+CARD = replace(RUN, baseline=Baseline.SCORECARD, auc=0.78)
+NAIVE = replace(
+    NEURAL,
+    baseline=Baseline.NAIVE_FLOWER_OPACUS,
+    noise=NoiseMode.LOCAL,
+    epsilon_spent=5.537,
+    epsilon_reported=0.9971,
+    encrypted=False,
+    auc=0.7412,
+)
+
+
+@pytest.fixture
+def neural(content: ReportContent) -> ReportContent:
+    """The report of a neural run beside a card and the recipe."""
+    runs = [replace(run, seed=seed, auc=run.auc + seed / 1000) for run in (NEURAL, CARD) for seed in (1, 2)]
+    runs += [NAIVE, replace(NAIVE, seed=2, auc=0.7452)]
+    return replace(
+        content, trained=model(content.contract), results=replace(content.results, runs=tuple(runs))
+    )
+
+
+def test_a_neural_run_tells_what_the_model_is_and_draws_no_points(neural: ReportContent) -> None:
+    page = Page(render(neural))
+    inputs = len(grid_inputs(neural.contract.tables, Encoding.STANDARDISED))
+    parameters = Architecture.of(NeuralTerms(), inputs).parameters
+    for told in (
+        "At ε = 1 the federated model reaches an AUC of 0.7727 on test rows (mean of 2 seeds)",
+        "What the model is",
+        "mlp: hidden layer of 16 rectified units",
+        f"{inputs} numbers of",
+        f"{parameters} weights and biases",
+        "encoding standardised:",
+        "rounds 40; the model is the mean",
+        "training shared: every round is one step",
+        "so this holds for the model",
+        "keep a model from telling",
+        "the first run's model is in model.json",
+        model(neural.contract).contract_hash,
+    ):
+        assert told in page.text, told
+    assert len(page.loads) == 1
+    for card in ("What the card looks at", "card.json", "Every record starts with", "double the odds"):
+        assert card not in page.text
+    # A card is spoken of where one was trained: as a baseline, and where a model is compared with it.
+    beside = render(replace(neural, results=replace(neural.results, runs=(NEURAL,))))
+    assert re.findall(r"\bcards?\b", Page(beside).text) == []
+
+
+def test_the_recipe_stands_with_its_true_epsilon_and_what_it_reports(neural: ReportContent) -> None:
+    text = Page(render(neural)).text
+    assert "naive Flower + Opacus 5.537 reports 1.00 2 0.7432" in text
+    assert "the recipe reports ε = 1.00, and its true ε is 5.54" in text
+    assert "naive Flower + Opacus: 0.7432 (at a true ε of 5.537)" in text
+    assert "averages of models in clear" in text
+
+
+def test_leads_are_told_with_their_interval(neural: ReportContent) -> None:
+    text = Page(render(neural)).text
+    assert "own run \N{MINUS SIGN} this" in text
+    # Differences of .031 and .028, of which half the range times 12.706.
+    assert "+0.0295 ± 0.0191" in text
+    assert "paired, with its 95 % interval" in text
+    single = replace(neural, results=replace(neural.results, runs=(NEURAL, NAIVE)))
+    assert "interval" not in Page(render(single)).text
+
+
+def test_a_report_without_baselines_has_no_leads_and_no_recipe(content: ReportContent) -> None:
+    text = Page(render(replace(content, results=replace(content.results, runs=(RUN,))))).text
+    assert "own run \N{MINUS SIGN} this" not in text
+    assert "recipe" not in text
+
+
+def test_the_recipe_is_drawn_where_it_really_is(neural: ReportContent) -> None:
+    runs = [replace(run, epsilon=epsilon) for run in neural.results.runs for epsilon in (0.5, 1.0)]
+    text = render(replace(neural, results=replace(neural.results, runs=tuple(runs))))
+    assert "AUC of each method against epsilon" in text
+
+
+@pytest.mark.parametrize(
+    ("terms", "rounds", "told"),
+    [
+        (NeuralTerms(hidden=(8, 4)), None, "mlp: hidden layers of 8 and 4 rectified units"),
+        (NeuralTerms(model=NeuralModelKind.LOGISTIC), None, "logistic: one weight per input"),
+        (NeuralTerms(training=Training.LOCAL), None, "local: in every round each organisation takes 4 steps"),
+        (NeuralTerms(one_in=8), None, "a record takes part in a step with a chance of 1 in 8"),
+        (
+            NeuralTerms(rounds=40, patience=3),
+            12,
+            "12 of 40: the sums had shown nothing but noise for 3 rounds",
+        ),
+    ],
+)
+def test_a_model_is_described_as_it_was_trained(
+    tiny_contract: Contract, terms: NeuralTerms, rounds: int | None, told: str
+) -> None:
+    assert told in " ".join(text for _, text in described(model(tiny_contract, terms, rounds)))

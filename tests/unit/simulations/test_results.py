@@ -64,9 +64,11 @@ KEYS = {
     ),
     *("parties", "seed", "auc", "gini", "ks", "brier", "calibration_error", "rounds", "values_per_party"),
     *("bytes_per_party", "seconds", "encrypt_seconds", "prove_seconds", "verify_seconds", "open_seconds"),
+    *("epsilon_reported", "epsilon_prv"),
 }
 SUMMARY_KEYS = {
     *("learner", "baseline", "noise", "epsilon", "n", "auc_mean", "auc_sd", "ks_mean", "gap_to_lightgbm"),
+    *("epsilon_spent", "epsilon_reported", "epsilon_prv", "auc_gap", "auc_gap_margin"),
 }
 
 
@@ -125,6 +127,47 @@ def test_a_summary_is_over_seeds_and_its_gap_is_paired() -> None:
     assert own.gap_to_lightgbm == pytest.approx((0.02 + 0.005) / 2)
     assert (other.n, other.epsilon, other.auc_sd) == (1, 2.0, None)
     assert ceiling.gap_to_lightgbm == 0.0
+
+
+NAIVE = replace(
+    RUN,
+    learner="neural",
+    baseline=Baseline.NAIVE_FLOWER_OPACUS,
+    noise=NoiseMode.LOCAL,
+    epsilon_spent=5.5,
+    epsilon_reported=0.99,
+)
+
+
+def test_the_own_runs_lead_is_paired_by_seed_and_epsilon() -> None:
+    runs = [replace(RUN, seed=seed, auc=auc) for seed, auc in {1: 0.77, 2: 0.78, 3: 0.79}.items()]
+    runs += [replace(RUN, epsilon=2.0, seed=seed, auc=0.9) for seed in (1, 2)]
+    runs += [replace(NAIVE, seed=seed, auc=auc) for seed, auc in {2: 0.76, 3: 0.75, 4: 0.1}.items()]
+    runs += [replace(NAIVE, epsilon=2.0, seed=1, auc=0.95), replace(NAIVE, epsilon=4.0, auc=0.7)]
+    own, _, naive, dearer, alone = summarise(runs)
+    assert (own.auc_gap, own.auc_gap_margin) == (None, None)
+    assert naive.auc_gap == pytest.approx((0.02 + 0.04) / 2)
+    # Of two differences: 12.706 standard errors.
+    assert naive.auc_gap_margin == pytest.approx(12.7062 * 0.01, rel=1e-4)
+    assert dearer.auc_gap == pytest.approx(-0.05)
+    assert dearer.auc_gap_margin is None
+    assert alone.auc_gap is None
+
+
+def test_a_baseline_without_epsilon_is_compared_where_the_own_runs_have_one_alone() -> None:
+    _, ceiling = summarise([RUN, CEILING])
+    assert ceiling.auc_gap == pytest.approx(-0.015)
+    *_, ceiling = summarise([RUN, replace(RUN, epsilon=2.0), CEILING])
+    assert ceiling.auc_gap is None
+
+
+def test_a_summary_tells_the_largest_true_epsilon_and_what_was_reported() -> None:
+    (naive,) = summarise([NAIVE, replace(NAIVE, seed=2, epsilon_spent=5.75, epsilon_reported=0.98)])
+    assert (naive.epsilon, naive.epsilon_spent, naive.epsilon_reported) == (1.0, 5.75, 0.99)
+    (own,) = summarise([replace(RUN, epsilon_prv=0.9)])
+    assert (own.epsilon_spent, own.epsilon_reported, own.epsilon_prv) == (0.999, None, 0.9)
+    (unbounded,) = summarise([NAIVE, replace(NAIVE, seed=2, epsilon_spent=None)])
+    assert unbounded.epsilon_spent is None
 
 
 def test_without_the_ceiling_there_is_no_gap() -> None:

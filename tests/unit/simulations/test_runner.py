@@ -38,6 +38,19 @@ def test_the_own_runs_come_first_and_what_has_no_epsilon_runs_once_per_seed() ->
     assert sum(job.baseline is Baseline.LOCAL_NOISE for job in jobs) == 30
 
 
+def test_a_neural_scenario_trains_each_method_at_its_budget() -> None:
+    settings = ["privacy.epsilon=[1, 2]", "split.seeds=[1]"]
+    jobs = jobs_of(load_scenario("taiwan-neural", settings).terms)
+    with_epsilon = (None, Baseline.SCORECARD, Baseline.NEURAL_LOCAL, Baseline.NAIVE_FLOWER_OPACUS)
+    without = (Baseline.POOLED_LIGHTGBM, Baseline.POOLED_NO_NOISE)
+    assert jobs == (
+        *(Job(seed=1, baseline=baseline, epsilon=epsilon) for baseline in with_epsilon for epsilon in (1, 2)),
+        *(Job(seed=1, baseline=baseline, epsilon=None) for baseline in without),
+    )
+    noiseless = jobs_of(load_scenario("taiwan-neural", [*settings, "privacy.noise='none'"]).terms)
+    assert {job.baseline for job in noiseless if job.epsilon} == {Baseline.NAIVE_FLOWER_OPACUS}
+
+
 def test_without_noise_there_is_nothing_to_vary() -> None:
     jobs = jobs_of(load_scenario("taiwan", ["privacy.noise='none'", "baselines=[]"]).terms)
     assert [job.epsilon for job in jobs] == [None] * 5
@@ -59,9 +72,10 @@ def test_a_private_run_says_what_it_spent(ground: Ground) -> None:
     assert run.gini == 2 * run.auc - 1
     assert run.rounds > 0
     assert run.values_per_party > 0
-    assert outcome.card is not None
-    assert outcome.card.privacy is not None
-    assert outcome.card.privacy.epsilon == run.epsilon_spent
+    assert outcome.trained is not None
+    assert outcome.trained.privacy is not None
+    assert outcome.trained.privacy.epsilon == run.epsilon_spent
+    assert (run.epsilon_reported, run.epsilon_prv) == (None, None)
 
 
 @pytest.mark.parametrize("baseline", [Baseline.POOLED_NO_NOISE, Baseline.LOCAL_ONLY])
@@ -71,7 +85,7 @@ def test_what_has_no_noise_promises_nothing(ground: Ground, baseline: Baseline) 
     assert (run.private, run.epsilon, run.epsilon_spent, run.epsilon_person) == (False, None, None, None)
     assert (run.noise, run.bytes_per_party) == (NoiseMode.NONE, 0)
     assert run.auc > 0.6
-    assert outcome.card is None
+    assert outcome.trained is None
 
 
 def test_a_federation_without_noise_is_the_pooled_card(small_experiment: Path) -> None:
@@ -85,7 +99,9 @@ def test_a_federation_without_noise_is_the_pooled_card(small_experiment: Path) -
 def test_local_noise_is_the_federated_run_with_local_noise(small_experiment: Path, ground: Ground) -> None:
     baseline = perform(Job(seed=1, baseline=Baseline.LOCAL_NOISE, epsilon=8.0), ground, None).run
     own = perform(
-        Job(seed=1, baseline=None, epsilon=8.0), ground_of(small_experiment, "privacy.noise='local'"), None
+        Job(seed=1, baseline=None, epsilon=8.0),
+        ground_of(small_experiment, "privacy.noise='local'", "baselines=[]"),
+        None,
     ).run
     assert baseline.noise is NoiseMode.LOCAL
     assert without_time(replace(baseline, baseline=None)) == without_time(own)
@@ -96,7 +112,7 @@ def test_local_only_is_the_mean_over_the_parties_that_can_train(ground: Ground) 
     party = "platform-01"
     good = dealt.training[party].select(dealt.training[party].outcome == 0)
     dealt = Dealt(training={**dealt.training, party: good}, test=dealt.test)
-    cards = methods.local_cards(ground.contract, dealt.training)
+    cards = methods.local_results(ground.contract, dealt.training)
     assert set(cards) == {"platform-02", "collector-01"}
     test = dealt.pooled_test
     expected = np.mean(
@@ -153,4 +169,4 @@ def test_an_interruption_ends_every_process_at_once(ground: Ground) -> None:
 def test_outcomes_hold_a_card_for_the_own_runs_alone(ground: Ground) -> None:
     outcome = perform(Job(seed=1, baseline=Baseline.LOCAL_NOISE, epsilon=8.0), ground, None)
     assert isinstance(outcome, Outcome)
-    assert outcome.card is None
+    assert outcome.trained is None

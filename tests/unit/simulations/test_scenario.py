@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fedscore.contract import CommitteeTerms, NoiseMode, Role
+from fedscore.contract import CommitteeTerms, NeuralTerms, NoiseMode, Role
 from fedscore.errors import ScenarioError
 from simulations.federation import EncryptionMode
 from simulations.scenario import Baseline, PartitionKind, load_scenario, parse_scenario, shipped_scenarios
@@ -29,8 +29,8 @@ def refusal(text: str, overrides: tuple[str, ...] = ()) -> str:
 
 
 def test_the_shipped_scenarios_are_those_of_the_published_benchmark() -> None:
-    assert shipped_scenarios() == ("gmsc", "taiwan")
-    for name in shipped_scenarios():
+    assert shipped_scenarios() == ("gmsc", "gmsc-neural", "taiwan", "taiwan-neural")
+    for name in ("gmsc", "taiwan"):
         terms = load_scenario(name).terms
         assert terms.split.seeds == (1, 4, 100, 333, 1002)
         assert terms.split.test_share == 0.3
@@ -41,7 +41,68 @@ def test_the_shipped_scenarios_are_those_of_the_published_benchmark() -> None:
         assert terms.privacy.noise is NoiseMode.SHARED
         assert terms.encryption.mode is EncryptionMode.PLAIN
         assert terms.encryption.committee == FIVE_OF_SEVEN
-        assert set(terms.baselines) == set(Baseline)
+        assert terms.learner.neural is None
+        assert terms.baselines == (
+            Baseline.POOLED_LIGHTGBM,
+            Baseline.POOLED_NO_NOISE,
+            Baseline.LOCAL_ONLY,
+            Baseline.LOCAL_NOISE,
+        )
+
+
+def test_the_neural_scenarios_differ_from_them_in_learner_budget_and_baselines_alone() -> None:
+    for name in ("gmsc", "taiwan"):
+        plain, neural = load_scenario(name).terms, load_scenario(f"{name}-neural").terms
+        assert neural.learner.neural == NeuralTerms()
+        assert neural.privacy.epsilon == (1,)
+        assert neural.baselines == (
+            Baseline.SCORECARD,
+            Baseline.NEURAL_LOCAL,
+            Baseline.NAIVE_FLOWER_OPACUS,
+            Baseline.POOLED_LIGHTGBM,
+            Baseline.POOLED_NO_NOISE,
+        )
+        changes = {
+            "learner": plain.learner,
+            "baselines": plain.baselines,
+            "privacy": neural.privacy.model_copy(update={"epsilon": plain.privacy.epsilon}),
+        }
+        assert neural.model_copy(update=changes) == plain
+
+
+@pytest.mark.parametrize(
+    ("settings", "repeated"),
+    [
+        (("baselines=['scorecard']",), "scorecard, which would repeat"),
+        (("learner.name='neural'", "baselines=['neural-shared']"), "neural-shared, which would repeat"),
+        (
+            ("learner={name='neural', training='local'}", "baselines=['neural-local', 'local-noise']"),
+            "neural-local, local-noise, which would repeat the scenario's own run (learner neural, local",
+        ),
+        (("privacy.noise='local'", "baselines=['local-noise']"), "local-noise, which would repeat"),
+    ],
+)
+def test_a_baseline_that_repeats_the_own_run_is_refused(settings: tuple[str, ...], repeated: str) -> None:
+    assert repeated in refusal(TEXT, settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("baselines=['neural-shared', 'neural-local', 'naive-flower-opacus', 'local-noise']",),
+        ("learner.name='neural'", "baselines=['scorecard', 'neural-local', 'local-noise']"),
+        ("learner={name='neural', training='local'}", "baselines=['scorecard', 'neural-shared']"),
+    ],
+)
+def test_every_other_baseline_stands_beside_any_learner(settings: tuple[str, ...]) -> None:
+    assert parse_scenario(TEXT, overrides=settings).baselines
+
+
+@pytest.mark.parametrize(("training", "noise"), [("shared", NoiseMode.SHARED), ("local", NoiseMode.LOCAL)])
+def test_local_training_makes_shared_noise_local(training: str, noise: NoiseMode) -> None:
+    learner = f"learner={{name='neural', training='{training}'}}"
+    assert parse_scenario(TEXT, overrides=(learner,)).noise is noise
+    assert parse_scenario(TEXT, overrides=(learner, "privacy.noise='none'")).noise is NoiseMode.NONE
 
 
 def test_encryption_is_on_unless_the_scenario_turns_it_off() -> None:
@@ -110,7 +171,23 @@ def test_parties_that_cannot_be_dealt_to_are_refused(section: str, expected: str
         ("split={kind='hash', test=0.3}", "from the contract"),
         ("encryption.key_bits=1024", "greater than or equal to 2048"),
         ("baselines=['local-only', 'local-only']", "twice"),
-        ("learner.name='neural'", "known are scorecard"),
+        ("learner.name='neurall'", "did you mean 'neural'?"),
+        ("learner={name='neural', model='tree'}", "known are logistic, mlp"),
+        (
+            "learner={name='neural', hiden=[4]}",
+            "learner.hiden is not a key of a scenario: did you mean 'hidden'",
+        ),
+        ("learner={name='neural', rounds=0}", "learner.rounds: input should be greater than or equal to 1"),
+        ("learner={name='neural', hidden=[]}", "learner.hidden"),
+        ("learner={name='neural', hidden=[4, 4, 4]}", "learner.hidden"),
+        ("learner={name='neural', max_grad_norm='1'}", "learner.max_grad_norm"),
+        ("learner={name='neural', local_steps=9}", "learner: local_steps: parties take steps of their own"),
+        ("learner={name='neural', training='local', patience=2}", "learner: patience: what local training"),
+        ("learner={name='neural', model='logistic', hidden=[4]}", "learner: hidden: a logistic model"),
+        (
+            "learner={rounds=5, model='mlp'}",
+            "learner: model, rounds would do nothing: the learner is the scorecard",
+        ),
         ("privacy.colluding_parties=0", "greater than or equal to 1"),
         ("privacy.spare_rounds=-1", "greater than or equal to 0"),
         ("privacy.spare_rounds=101", "less than or equal to 100"),
@@ -163,9 +240,9 @@ def test_an_unknown_key_of_a_setting_is_told_like_one_of_the_file() -> None:
 
 
 def test_a_name_that_is_neither_file_nor_shipped_lists_the_shipped_ones(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="gmsc, taiwan"):
+    with pytest.raises(ScenarioError, match="gmsc, gmsc-neural, taiwan, taiwan-neural"):
         load_scenario(tmp_path / "nowhere.toml")
-    with pytest.raises(ScenarioError, match="gmsc, taiwan"):
+    with pytest.raises(ScenarioError, match="gmsc, gmsc-neural, taiwan, taiwan-neural"):
         load_scenario("taiwann")
 
 
@@ -180,6 +257,13 @@ def test_what_is_no_toml_is_told_so(tmp_path: Path, content: bytes, expected: st
 def test_a_scenario_is_reported_as_it_was_run() -> None:
     dumped: dict[str, Any] = parse_scenario(TEXT, overrides=("privacy.epsilon=3",)).model_dump(mode="json")
     assert dumped["privacy"]["epsilon"] == [3.0]
+    assert dumped["learner"] == {"name": "scorecard"}
+    neural = parse_scenario(TEXT, overrides=("learner={name='neural', rounds=7}",)).model_dump(mode="json")
+    assert neural["learner"] == {
+        "name": "neural",
+        **NeuralTerms().model_dump(mode="json"),
+        "rounds": 7,
+    }
     assert dumped["encryption"] == {
         "mode": "paillier",
         "key_bits": 3072,

@@ -4,9 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from fedscore.contract import Contract, NoiseMode
-from simulations.results import Run
-from simulations.wording import bytes_in_words, epsilon_in_words, points_in_words, promises
+from fedscore.contract import Contract, NeuralTerms, NoiseMode
+from simulations.results import Run, summarise
+from simulations.scenario import Baseline
+from simulations.wording import (
+    bytes_in_words,
+    epsilon_in_words,
+    gap_in_words,
+    method_in_words,
+    points_in_words,
+    product_in_words,
+    promises,
+    true_epsilon,
+    warnings_in_words,
+)
 
 RUN = Run(
     learner="scorecard",
@@ -98,3 +109,96 @@ def test_without_noise_nothing_is_promised(tiny_contract: Contract) -> None:
         RUN, private=False, epsilon=None, epsilon_spent=None, epsilon_person=None, noise=NoiseMode.NONE
     )
     assert list(texts(run, tiny_contract)) == ["No privacy"]
+
+
+NEURAL = replace(RUN, learner="neural")
+NAIVE = replace(
+    NEURAL,
+    baseline=Baseline.NAIVE_FLOWER_OPACUS,
+    noise=NoiseMode.LOCAL,
+    epsilon_spent=5.537,
+    epsilon_reported=0.9971,
+)
+
+
+@pytest.mark.parametrize(
+    ("learner", "baseline", "noise", "expected"),
+    [
+        ("scorecard", None, NoiseMode.SHARED, "federated, shared noise"),
+        ("scorecard", Baseline.LOCAL_NOISE, NoiseMode.LOCAL, "federated, local noise"),
+        ("scorecard", Baseline.POOLED_NO_NOISE, NoiseMode.NONE, "pooled card, no privacy"),
+        ("scorecard", Baseline.SCORECARD, NoiseMode.SHARED, "scorecard"),
+        ("neural", None, NoiseMode.SHARED, "neural (shared noise)"),
+        ("neural", None, NoiseMode.LOCAL, "neural (local noise)"),
+        ("neural", Baseline.NEURAL_SHARED, NoiseMode.SHARED, "neural (shared noise)"),
+        ("neural", Baseline.NEURAL_LOCAL, NoiseMode.LOCAL, "neural (local noise)"),
+        ("neural", Baseline.LOCAL_NOISE, NoiseMode.LOCAL, "same sums, local noise"),
+        ("neural", Baseline.POOLED_NO_NOISE, NoiseMode.NONE, "pooled, no privacy"),
+        ("neural", Baseline.NAIVE_FLOWER_OPACUS, NoiseMode.LOCAL, "naive Flower + Opacus"),
+        ("lightgbm", Baseline.POOLED_LIGHTGBM, NoiseMode.NONE, "pooled LightGBM"),
+    ],
+)
+def test_methods(learner: str, baseline: Baseline | None, noise: NoiseMode, expected: str) -> None:
+    run = replace(RUN, learner=learner, baseline=baseline, noise=noise)
+    assert method_in_words(run) == expected
+    # The tables of a terminal have no room for more.
+    assert len(expected) <= 23
+
+
+def test_every_method_of_every_learner_has_a_name() -> None:
+    for learner in ("scorecard", "neural"):
+        others = {
+            "scorecard": {Baseline.NEURAL_SHARED, Baseline.NEURAL_LOCAL, Baseline.NAIVE_FLOWER_OPACUS},
+            "neural": {Baseline.SCORECARD, Baseline.POOLED_LIGHTGBM},
+        }[learner]
+        for baseline in set(Baseline) - others:
+            assert method_in_words(replace(RUN, learner=learner, baseline=baseline))
+
+
+def test_what_training_ends_with() -> None:
+    assert (product_in_words(RUN), product_in_words(NEURAL)) == ("card", "model")
+
+
+def test_the_true_epsilon_is_shown_where_another_one_is_reported() -> None:
+    assert true_epsilon(RUN) == 1.0
+    assert true_epsilon(NAIVE) == 5.537
+    assert true_epsilon(replace(NAIVE, epsilon_spent=None)) is None
+
+
+def test_whoever_reports_another_epsilon_is_warned_of() -> None:
+    (told,) = warnings_in_words(summarise([RUN, NEURAL, NAIVE]))
+    assert told.startswith(
+        "naive Flower + Opacus: the recipe reports ε = 1.00, and its true ε is 5.54. It makes a new privacy"
+    )
+    (told,) = warnings_in_words(summarise([replace(NAIVE, epsilon_spent=None)]))
+    assert "its true ε is infinite" in told
+    assert warnings_in_words(summarise([RUN])) == ()
+
+
+def test_gaps_have_a_sign_and_a_margin_where_there_are_several_seeds() -> None:
+    other = replace(NAIVE, auc=0.68)
+    own, naive = summarise([NEURAL, other])
+    assert (gap_in_words(own), gap_in_words(naive)) == ("\N{EN DASH}", "+0.0200")
+    _, naive = summarise([NEURAL, replace(NEURAL, seed=2), other, replace(other, seed=2, auc=0.69)])
+    assert gap_in_words(naive) == "+0.0150 ± 0.0635"
+
+
+def test_texts_of_a_model_speak_of_no_card(tiny_contract: Contract) -> None:
+    contract = tiny_contract.with_neural(NeuralTerms())
+    assert "card" not in " ".join(texts(NEURAL, contract).values())
+    unprotected = replace(
+        NEURAL, private=False, epsilon=None, epsilon_spent=None, epsilon_person=None, noise=NoiseMode.NONE
+    )
+    assert "and so its model, promise nothing" in texts(unprotected, contract)["No privacy"]
+
+
+def test_sampling_is_an_assumption_and_its_estimate_is_no_promise(tiny_contract: Contract) -> None:
+    contract = tiny_contract.with_neural(NeuralTerms(one_in=8))
+    told = texts(replace(NEURAL, epsilon_prv=0.912), contract)
+    assert (
+        "with a chance of 1 in 8, and nobody but its own organisation knows" in told["On these assumptions"]
+    )
+    assert "Opacus' PRV accountant estimates 0.912" in told["Promised to one record"]
+    told = texts(NEURAL, tiny_contract.with_neural(NeuralTerms()))
+    assert "chance of 1 in" not in told["On these assumptions"]
+    assert "PRV" not in told["Promised to one record"]

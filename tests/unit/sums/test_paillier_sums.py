@@ -28,6 +28,7 @@ from fedscore.sums.paillier import PaillierCombiner, PaillierMember, PaillierSea
 from fedscore.sums.stages import Stage
 from fedscore.sums.submission import SIGNATURE_DOMAIN, statement_of
 from privacy.paillier.keys import PublicKey
+from privacy.paillier.threshold import Opening, reproduce
 from simulations.federation import EncryptionMode, Wire, train_federation
 from simulations.keys import SimulatedKeys, simulated_identity
 from simulations.plain import PlainCombiner, PlainSealer
@@ -284,6 +285,7 @@ def test_a_published_opening_reproduces_the_product_and_nothing_else(
     partials: Mapping[int, bytes],
     vectors: Mapping[str, list[int]],
     envelope: Envelope,
+    small_keys: SimulatedKeys,
 ) -> None:
     opened = combiner.combine(submissions, partials, envelope)
     product = members[3].product(submissions, envelope)
@@ -292,10 +294,16 @@ def test_a_published_opening_reproduces_the_product_and_nothing_else(
 
     assert again == product
     assert values.tolist() == opened.values.tolist() == np.sum(list(vectors.values()), axis=0).tolist()
-    width = 256
-    less = int.from_bytes(opened.opening[:width], "little") - 1
-    other, _ = members[3].reopen(less.to_bytes(width, "little") + opened.opening[width:], envelope.shape)
+    key, width = small_keys.record.public_key, 256
+    less, root = (int.from_bytes(opened.opening[at : at + width], "little") for at in (0, width))
+    less -= 1
+    with pytest.raises(OpeningError, match="does not reproduce its ciphertexts"):
+        members[3].reopen(less.to_bytes(width, "little") + opened.opening[width:], envelope.shape)
+    quotient = reproduce(key, Opening(plaintext=key.centred(less), root=root)) // key.n
+    claimed = b"".join(number.to_bytes(width, "little") for number in (less, root, quotient))
+    other, _ = members[3].reopen(claimed + opened.opening[3 * width :], envelope.shape)
     assert other != product
+    assert other[2 * width :] == product[2 * width :]
 
 
 def test_what_is_no_canonical_opening_is_refused(
@@ -316,6 +324,8 @@ def test_what_is_no_canonical_opening_is_refused(
         honest[:256] + bytes(256) + honest[512:],
         honest[:256] + n + honest[512:],
         honest[:256] + b"\xff" * 256 + honest[512:],
+        honest[:512] + bytes(256) + honest[768:],
+        honest[:512] + n + honest[768:],
     ):
         with pytest.raises(OpeningError):
             members[1].reopen(wrong, envelope.shape)
@@ -332,7 +342,7 @@ def test_a_published_opening_has_one_encoding(
     """A plaintext that is not reduced modulo n stands for the same values."""
     honest = combiner.combine(submissions, partials, envelope).opening
     tried = 0
-    for start in range(0, len(honest), 512):
+    for start in range(0, len(honest), 768):
         larger = int.from_bytes(honest[start : start + 256], "little") + small_keys.record.public_key.n
         if larger < 1 << 2048:
             unreduced = honest[:start] + larger.to_bytes(256, "little") + honest[start + 256 :]

@@ -132,3 +132,17 @@ def test_a_small_key_is_refused_from_text_too(primes: Primes) -> None:
     with pytest.raises(KeyRefused, match="512 bits is refused"):
         PublicKey.from_json(text)
     assert PublicKey.from_json(text, unsafe_minimum_bits=512).bits == 512
+
+
+def test_many_numbers_are_ciphertexts_if_each_is_one(primes: Primes) -> None:
+    p, q = primes(256)
+    key = PublicKey(p * q, unsafe_minimum_bits=512)
+    good = [1, 2, key.n + 1, key.n_squared - 1]
+    assert key.are_ciphertexts(good)
+    assert key.are_ciphertexts([])
+    for bad in (0, -1, key.n_squared, key.n_squared + 1, p, q * 3, key.n, p * key.n):
+        assert key.why_no_ciphertext(bad) is not None
+        for place in range(len(good) + 1):
+            assert not key.are_ciphertexts([*good[:place], bad, *good[place:]])
+    # One factor each: their product is no unit either.
+    assert not key.are_ciphertexts([p, q])

@@ -9,7 +9,14 @@ import pytest
 
 from privacy.paillier import products
 from privacy.paillier.ceremony import Ceremony
-from privacy.paillier.products import concatenate, join, multiply, product_of_powers, split
+from privacy.paillier.products import (
+    concatenate,
+    join,
+    multiply,
+    product_of_powers,
+    product_of_residue_powers,
+    split,
+)
 
 Primes = Callable[[int], tuple[int, int]]
 
@@ -111,3 +118,12 @@ def test_lengths_that_differ_are_an_error(toy: Ceremony) -> None:
     n = toy.public_key.n
     with pytest.raises(ValueError, match="zip"):
         product_of_powers(split(n, units(n, 2)), [1])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 40])
+def test_residues_have_powers_under_any_modulus(count: int) -> None:
+    for modulus in (97, 10**40 + 1):
+        bases = [secrets.randbelow(modulus) for _ in range(count)]
+        exponents = [secrets.randbits(70) for _ in bases]
+        expected = math.prod(map(pow, bases, exponents, [modulus] * count)) % modulus
+        assert product_of_residue_powers(bases, exponents, modulus) == expected

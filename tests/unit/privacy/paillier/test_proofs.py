@@ -165,7 +165,7 @@ def test_each_claim_has_its_own_verdict(toy: Ceremony, monkeypatch: pytest.Monke
     claims[4] = dataclasses.replace(good[4], ciphertexts=(0,))
     claims[6] = dataclasses.replace(good[6], proof=dataclasses.replace(good[6].proof, root_response=key.n))
     for cores in (None, 1, 2, 5, 64):
-        monkeypatch.setattr("privacy.paillier.proofs.os.cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr("privacy.paillier.powers.os.cpu_count", lambda cores=cores: cores)
         verdicts = why_refused(key, claims)
         assert [index for index, verdict in enumerate(verdicts) if verdict] == [1, 4, 6]
         assert FAILS in str(verdicts[1])

@@ -16,7 +16,14 @@ from privacy.paillier.encryption import add, encrypt
 from privacy.paillier.keys import PublicKey
 from privacy.paillier.products import split
 from privacy.paillier.shares import KeyShare
-from privacy.paillier.threshold import Opening, check_opening, combine, partial_opening, reproduce
+from privacy.paillier.threshold import (
+    Opening,
+    check_opening,
+    combine,
+    combine_all,
+    partial_opening,
+    reproduce,
+)
 
 Primes = Callable[[int], tuple[int, int]]
 Vectors = Callable[[str], Any]
@@ -250,3 +257,43 @@ def test_partial_openings_are_made_in_constant_time(monkeypatch: pytest.MonkeyPa
     share = toy.shares[0]
     n = toy.public_key.n
     assert partial_opening(share, 4 + n) == pow(4, 12 * share.value, n)
+
+
+def test_a_vector_is_combined_as_each_ciphertext_is(vectors: Vectors, committee: Committee) -> None:
+    opened = vectors("openings")["opened"]
+    ciphertexts = [number(entry["ciphertext"]) for entry in opened]
+    parts = {
+        index: [number(entry["partials"][str(index)]) for entry in opened]
+        for index in range(1, committee.members + 1)
+    }
+    assert len(ciphertexts) > 2
+    for chosen in combinations(parts, committee.threshold):
+        assert combine_all(committee, ciphertexts, {index: parts[index] for index in chosen}) == [
+            combine(committee, ciphertext, {index: parts[index][place] for index in chosen})
+            for place, ciphertext in enumerate(ciphertexts)
+        ]
+    assert combine_all(committee, [], dict.fromkeys(parts, ())) == []
+
+
+def test_one_wrong_part_in_a_vector_is_noticed_and_so_is_one_too_few(
+    vectors: Vectors, committee: Committee
+) -> None:
+    opened = vectors("openings")["opened"]
+    ciphertexts = [number(entry["ciphertext"]) for entry in opened]
+    parts = {
+        index: [number(entry["partials"][str(index)]) for entry in opened]
+        for index in range(1, committee.threshold + 1)
+    }
+    last = parts[2][-1]
+    parts[2][-1] = last * 2 % committee.public_key.n
+    with pytest.raises(OpeningError, match="does not reproduce its ciphertext"):
+        combine_all(committee, ciphertexts, parts)
+    parts[2][-1] = 0
+    with pytest.raises(OpeningError, match="the partial opening of member 2 is no unit modulo n"):
+        combine_all(committee, ciphertexts, parts)
+    del parts[2][-1]
+    with pytest.raises(OpeningError, match=f"member 2 sent {len(opened) - 1} partial openings for"):
+        combine_all(committee, ciphertexts, parts)
+    parts[2].append(last)
+    with pytest.raises(CiphertextRefused):
+        combine_all(committee, [*ciphertexts[:-1], 0], parts)
