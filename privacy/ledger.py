@@ -1,9 +1,10 @@
 """What a source of data has spent, over all runs and all contracts, and whether it can afford another run.
 
 Formal guarantee: for one record of the source, everything that was ever released from it together is
-(epsilon, delta)-DP with the epsilon that `Spending.guarantee` gives, which never exceeds the limit. Runs are
-chosen adaptively, each after the results of those before it. What a run costs at most is fixed before its
-first release, and no run begins that the rest of the limit does not cover. That is a privacy filter.
+(epsilon, delta)-DP for the limit's pair. Runs are chosen adaptively, each after the results of those before
+it. What a run costs at most is fixed before its first release, and no run begins that the rest of the limit
+does not cover. That is a privacy filter. It promises the limit; what `Spending.guarantee` tells on the way is
+what was charged, and a promise by itself only for a history that did not depend on results.
 
 - A history of full-batch sums alone is priced exactly: Gaussian mechanisms compose under a filter as if all
   had been chosen beforehand, their mu² adding up (Smith and Thakurta 2022, "Fully adaptive composition for
@@ -13,26 +14,32 @@ first release, and no run begins that the rest of the limit does not cover. That
   2021, "Individual privacy accounting via a Rényi filter"; Lécuyer 2021, "Practical privacy filters and
   odometers with Rényi differential privacy").
 - Sharp edge: over several runs such a filter is proven for one order, fixed beforehand, and the price is the
-  least over all `renyi.ORDERS`. It is proven if which programs are run does not depend on earlier results.
+  least over all `renyi.ORDERS`. It is proven if which programs are run does not depend on earlier results:
+  so a sampled run that is over counts as it was reserved, whatever its end and its spare rounds came to.
   Whoever picks *programs* (not queries) by results, so that another order or the exact price decides, may
   in theory reach a larger delta; by the union bound at most len(ORDERS) + 1 times as large.
 
 The lattice's slack and redrawn tails add up as in `privacy.dp.accounting`.
 
 A run *reserves* its whole price when it begins. While it is open its reservation counts; once another one has
-begun, what it was charged counts. A charge is never taken back.
+begun, what it was charged counts, or the reservation if anything in it is sampled. A charge is never taken
+back.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fedscore.errors import BudgetExhausted, LedgerMismatch
+from fedscore.errors import AccountingError, BudgetExhausted, LedgerMismatch
 from privacy.dp.accounting import Guarantee, covers, guarantee
 from privacy.dp.events import Composed, DistributedGaussian, Event, NonPrivate, PoissonSampledGaussian, leaves
 
 __all__ = ["Charge", "Limits", "RunSpending", "Spending", "event_fields", "event_of"]
+
+_MOST_ALIKE = 10**6
+"""More equal sums than this in a row are no history of a source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +95,12 @@ class RunSpending:
         """All charges together."""
         return Composed(events=tuple(charge.event for charge in self.charges))
 
+    @property
+    def when_over(self) -> Event:
+        """What counts once another run has begun."""
+        is_sampled = any(isinstance(part, PoissonSampledGaussian) for part in leaves(self.reserved))
+        return self.reserved if is_sampled else self.charged
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
@@ -108,19 +121,20 @@ class Spending:
 
     @property
     def spent(self) -> Event:
-        """What was charged so far, and what is taken as spent."""
-        return Composed(events=(*self.assumed, *(run.charged for run in self.runs)))
+        """What counts so far, and what is taken as spent."""
+        return Composed(events=(*self._before, *(run.charged for run in self.runs[-1:])))
 
     @property
     def committed(self) -> Event:
         """What was spent, and what the open run may still cost."""
-        if not self.runs:
-            return self.spent
-        before = replace(self, runs=self.runs[:-1]).spent
-        return Composed(events=(before, self.runs[-1].reserved))
+        return Composed(events=(*self._before, *(run.reserved for run in self.runs[-1:])))
+
+    @property
+    def _before(self) -> tuple[Event, ...]:
+        return (*self.assumed, *(run.when_over for run in self.runs[:-1]))
 
     def guarantee(self, *, delta: float, group: int = 1) -> Guarantee:
-        """What was charged so far, as a promise to one record, or to `group` of them together."""
+        """What counts so far, priced for one record, or for `group` of them together."""
         return guarantee(self.spent, delta=delta, group=group)
 
     def begin(self, run: RunSpending, limits: Limits) -> Spending:
@@ -169,20 +183,22 @@ def event_fields(event: Event) -> list[dict[str, int]]:
 
     Returns:
         One entry per leaf: the fields of its sum and, if it is sampled, `one_in` and `repetitions`; sorted as
-        evidence is.
+        evidence is. Equal leaves in a row are one entry with their number, `times`: a line of evidence has a
+        limit.
 
     Raises:
         LedgerMismatch: A part of it is unprotected: that has no place in a ledger.
     """
     fields: list[dict[str, int]] = []
-    for part in leaves(event):
+    for part, alike in itertools.groupby(leaves(event)):
         if isinstance(part, NonPrivate):
             raise LedgerMismatch("a release without noise cannot be charged: use noise, or a simulation")
         if isinstance(part, PoissonSampledGaussian):
-            sampling = {"one_in": part.one_in, "repetitions": part.repetitions}
-            fields.append(dict(sorted((_sum_fields(part.sum) | sampling).items())))
+            entry = _sum_fields(part.sum) | {"one_in": part.one_in, "repetitions": part.repetitions}
         else:
-            fields.append(_sum_fields(part))
+            entry = _sum_fields(part)
+        times = sum(1 for _ in alike)
+        fields.append(dict(sorted((entry | ({"times": times} if times > 1 else {})).items())))
     return fields
 
 
@@ -192,7 +208,7 @@ def event_of(fields: Sequence[Mapping[str, int]]) -> Event:
     Raises:
         KeyError, TypeError, AccountingError: A field is missing, unknown or outside its limits.
     """
-    return Composed(events=tuple(_leaf_of(part) for part in fields))
+    return Composed(events=tuple(leaf for part in fields for leaf in _leaves_of(part)))
 
 
 def _sum_fields(event: DistributedGaussian) -> dict[str, int]:
@@ -205,12 +221,16 @@ def _sum_fields(event: DistributedGaussian) -> dict[str, int]:
     }
 
 
-def _leaf_of(fields: Mapping[str, int]) -> Event:
-    if "one_in" not in fields:
-        return DistributedGaussian(**fields)
+def _leaves_of(fields: Mapping[str, int]) -> tuple[Event, ...]:
     rest = dict(fields)
+    times = rest.pop("times") if "times" in rest else 1
+    if not ("times" in fields) + 1 <= times <= _MOST_ALIKE:
+        raise AccountingError(f"{times} equal sums in a row: 2 to {_MOST_ALIKE} can be written together")
+    if "one_in" not in rest:
+        return (DistributedGaussian(**rest),) * times
     one_in, repetitions = rest.pop("one_in"), rest.pop("repetitions")
-    return PoissonSampledGaussian(sum=DistributedGaussian(**rest), one_in=one_in, repetitions=repetitions)
+    total = DistributedGaussian(**rest)
+    return (PoissonSampledGaussian(sum=total, one_in=one_in, repetitions=repetitions),) * times
 
 
 def _within(spending: Spending, limits: Limits) -> Spending:

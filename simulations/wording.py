@@ -92,8 +92,8 @@ def warnings_in_words(summary: Iterable[Summary]) -> tuple[str, ...]:
     """What a reader of a table must know of methods that report another epsilon than the true one."""
     return tuple(
         f"{method_in_words(entry)}: the recipe reports ε = {entry.epsilon_reported:.2f}, and its true ε is "
-        f"{_finite(entry.epsilon_spent)}. It makes a new privacy engine in every round, which knows of one "
-        "round alone; the true ε counts them all."
+        f"at most {_finite(entry.epsilon_spent)}. It makes a new privacy engine in every round, which knows "
+        "of one round alone; the true ε counts them all."
         for entry in summary
         if entry.epsilon_reported is not None
     )

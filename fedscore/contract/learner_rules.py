@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedscore.contract.draft import Draft
-from fedscore.contract.findings import Problem, error
+from fedscore.contract.findings import Problem, error, warning
 from fedscore.contract.neural_terms import Learner, NeuralModelKind, NeuralTerms, Training
 from fedscore.contract.terms import NoiseMode
 
@@ -23,6 +23,12 @@ def learner_problems(draft: Draft) -> Iterator[Problem]:
     if draft.learner is Learner.SCORECARD:
         yield error(("neural",), 'these terms belong to learner = "neural": say so, or remove them')
     yield from _idle_terms(draft.neural)
+    if draft.neural.one_in > 1 and draft.privacy is not None and draft.privacy.answer_seconds == 0:
+        yield warning(
+            ("neural", "one_in"),
+            "sampling promises more only while nobody learns how many records took part, and the time of an "
+            "answer tells it: in a deployment, set privacy.answer_seconds above the slowest answer",
+        )
     if (
         draft.neural.training is Training.LOCAL
         and draft.privacy is not None

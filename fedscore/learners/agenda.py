@@ -72,9 +72,9 @@ class Agenda:
         self.requests, self.spares, self.spare_factor = priced.requests, priced.spares, priced.spare_factor
         self.event = Composed(events=tuple(request.event for request in (*self.requests, *self.spares)))
         rules = contract.rows
-        self._group = rules.organisations_per_person * rules.rows_per_person
+        group = rules.organisations_per_person * rules.rows_per_person
         self.record: Guarantee = guarantee(self.event, delta=contract.privacy.delta)
-        self.person: Guarantee = guarantee(self.event, delta=contract.privacy.delta, group=self._group)
+        self.person: Guarantee = guarantee(self.event, delta=contract.privacy.delta, group=group)
         noisy = contract.privacy.noise is not NoiseMode.NONE
         if noisy and self.record.epsilon > contract.privacy.epsilon:
             raise BudgetExhausted(
@@ -151,7 +151,7 @@ class Agenda:
         self._follow(openings)
         if self._trained is None:
             raise ProtocolError(f"{len(openings)} of {self.rounds} sums are opened: training goes on")
-        return self._trained.with_privacy(self._privacy_record(len(openings)))
+        return self._trained.with_privacy(self._privacy_record())
 
     def _request(self, number: int, query: Query | Update) -> SumRequest:
         request = self.requests[number]
@@ -193,21 +193,18 @@ class Agenda:
         except StopIteration as end:
             self._query, self._trained = None, end.value
 
-    def _privacy_record(self, sums: int) -> PrivacyRecord:
-        """What so many sums cost, and all spare rounds; sums that an early end left out cost nothing."""
+    def _privacy_record(self) -> PrivacyRecord:
+        """What the whole program promises, also if it ended early: when depends on what was opened."""
         terms = self.contract.privacy
-        asked = (*self.requests[:sums], *self.spares)
-        event = Composed(events=tuple(request.event for request in asked))
-        record = guarantee(event, delta=terms.delta)
         return PrivacyRecord(
             noise=terms.noise,
-            epsilon=_finite(record.epsilon),
-            person_epsilon=_finite(guarantee(event, delta=terms.delta, group=self._group).epsilon),
+            epsilon=_finite(self.record.epsilon),
+            person_epsilon=_finite(self.person.epsilon),
             delta=terms.delta,
-            mu=_finite(record.mu),
+            mu=_finite(self.record.mu),
             absent=terms.absent,
             colluding_parties=terms.colluding_parties,
-            events=tuple(_told(request) for request in asked),
+            events=tuple(_told(request) for request in (*self.requests, *self.spares)),
         )
 
 

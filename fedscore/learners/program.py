@@ -68,7 +68,7 @@ def settled(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Rounds public parameters to multiples of 2⁻³².
 
     Machines differ in the last bits of an exponential or of a matrix product. Parties that derive the
-    same query on different machines agree after this, unless a value falls on a rounding boundary;
-    then the hashes of their requests differ and the round is refused, never wrong.
+    same query on different machines agree after this, unless a value falls on a rounding boundary. Then
+    they answer at parameters that differ by one step: no promise depends on that, and no result to speak of.
     """
     return np.asarray(np.round(values * 2.0**32) / 2.0**32)

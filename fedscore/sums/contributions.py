@@ -80,7 +80,8 @@ class DenseContributions:
 
 
 def _bounded_total(values: npt.NDArray[np.float64], scale: int, limit_squared: int) -> npt.NDArray[np.int64]:
-    steps = _truncated(values, scale)
+    # Rows in one piece are each added up alone; columns in one piece would be added up together.
+    steps = np.ascontiguousarray(_truncated(values, scale))
     # A coordinate above the limit would overflow its square: bring those in first.
     largest = math.isqrt(limit_squared)
     np.clip(steps, -largest, largest, out=steps)

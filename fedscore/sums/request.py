@@ -35,6 +35,9 @@ NOISELESS_SCALE = 2**24
 """Lattice steps per unit of a real-valued sum that carries no noise."""
 
 
+LARGEST_TOTAL = 2**62
+"""Sums over one party's rows stay below it, inside 64 bits."""
+
 UPDATE_SCALE = 2**20
 """Lattice steps per unit of an update, which is private before it is rounded."""
 
@@ -245,6 +248,11 @@ def _update_request(planned: PlannedSum, *, dimension: int, mu: float, contract:
     mu_of_step = mu / math.sqrt(planned.local_steps)
     scale = _scale(planned, mu=mu_of_step, rows=contract.rows.row_cap, honest=1)
     sensitivity_squared, share_variance = _noise(planned, scale=scale, mu=mu_of_step, honest=1)
+    largest = contract.rows.row_cap * math.isqrt(sensitivity_squared)
+    if largest + (noise_bound(share_variance) if share_variance else 0) >= LARGEST_TOTAL:
+        raise LayoutError(
+            f"{planned.name}: a party's own sums could reach {largest}, 2**62 is too much: lower row_cap"
+        )
     return _fitted(
         planned,
         dimension=dimension,

@@ -117,7 +117,8 @@ def covers(reserved: Event, charged: Event) -> bool:
 
     That is so if the one's divergence is no larger than the other's at every order: in exact fractions, so
     that there is no tolerance to be found. Between full-batch events it is the order of their mu². A sampled
-    event is not covered by full-batch ones: their price, which is exact, may be lower than its own.
+    event is not covered by full-batch ones: their price, which is exact, may be lower than its own. Lattice
+    slack and redrawn tails, below 1e-20, are left out of the comparison.
 
     Raises:
         AccountingError: A noise share is too small to be priced.

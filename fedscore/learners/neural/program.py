@@ -3,12 +3,12 @@
 Both begin with one sum: the numbers of bad and good records, or the histogram of every table if the contract
 asks for weights of evidence. Then, round by round,
 
-    shared   one sum of all records' clipped gradients, with shared noise, is one step: exactly central
-             DP-SGD (Abadi et al. 2016), without anybody who sees a gradient;
+    shared   one sum of all records' clipped gradients, with shared noise, is one step: central DP-SGD (Abadi
+             et al. 2016), without anybody who sees a gradient;
     local    each party takes a few steps of its own, each with its whole noise, and a sum averages where they
              led (FedAvg: McMahan et al. 2017), every party counting the same.
 
-What a step does with a released sum is public, and the same at every party.
+What a step does with a released sum is public, and every party can follow it.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def agenda_of(contract: Contract, spare_rounds: int, **terms: object) -> Agenda:
 
 
 def record_of(agenda: Agenda) -> PrivacyRecord:
-    return agenda._privacy_record(agenda.rounds)
+    return agenda._privacy_record()
 
 
 def closed_form(record: PrivacyRecord) -> float:

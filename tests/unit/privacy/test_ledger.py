@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from fedscore.errors import AccountingError, BudgetExhausted, LedgerMismatch
 from privacy.dp.accounting import guarantee
-from privacy.dp.events import Composed, DistributedGaussian, Event, NonPrivate, PoissonSampledGaussian
+from privacy.dp.events import Composed, DistributedGaussian, Event, NonPrivate, PoissonSampledGaussian, leaves
 from privacy.ledger import Charge, Limits, RunSpending, Spending, event_fields, event_of
 
 BEGAN = "2026-01-31T23:59:59Z"
@@ -323,3 +324,43 @@ def test_a_sampled_event_with_a_field_less_is_not_read(field: str) -> None:
     (fields,) = event_fields(EPOCH)
     with pytest.raises((KeyError, TypeError)):
         event_of([{name: value for name, value in fields.items() if name != field}])
+
+
+def test_equal_sums_in_a_row_are_one_entry_and_come_back_as_they_were() -> None:
+    """A program of ten thousand local steps would not fit into a line of evidence otherwise."""
+    total = DistributedGaussian(
+        sensitivity_squared=10_000, share_variance=4_000_000, honest_shares=1, total_shares=1, dimension=417
+    )
+    sampled = PoissonSampledGaussian(sum=total, one_in=20, repetitions=4)
+    event = Composed(events=(total, *(sampled,) * 3, *(total,) * 10_000))
+    fields = event_fields(event)
+    assert [entry.get("times", 1) for entry in fields] == [1, 3, 10_000]
+    assert list(leaves(event_of(fields))) == list(leaves(event))
+    assert all(list(entry) == sorted(entry) for entry in fields)
+
+
+@pytest.mark.parametrize("times", [1, 0, -3, 10**7, 2.5, "2", None])
+def test_a_number_of_equal_sums_that_cannot_be_is_refused(
+    times: Any,  # noqa: ANN401 - whatever a file may hold
+) -> None:
+    entry = {"sensitivity_squared": 1, "share_variance": 100, "honest_shares": 1, "total_shares": 1}
+    with pytest.raises((AccountingError, TypeError)):
+        event_of([{**entry, "dimension": 1, "times": times}])
+
+
+def test_a_sampled_run_that_is_over_counts_as_it_was_reserved() -> None:
+    """Else its end, which depends on what it opened, would decide which runs are admitted later."""
+    total = DistributedGaussian(
+        sensitivity_squared=1, share_variance=10_000, honest_shares=1, total_shares=1, dimension=5
+    )
+    limits = Limits(epsilon=50.0, delta=1e-5, run_epsilon=50.0)
+    for event in (total, PoissonSampledGaussian(sum=total, one_in=10)):
+        reserved = Composed(events=(event,) * 8)
+        first = RunSpending(run="1" * 32, contract="c", began="2026-01-01T00:00:00Z", reserved=reserved)
+        spending = Spending().begin(first, limits)
+        spending = spending.charge(first.run, Charge(round=1, name="one", event=event), limits)
+        assert len(list(leaves(spending.spent))) == 1
+        later = replace(first, run="2" * 32)
+        over = spending.begin(later, limits)
+        assert len(list(leaves(over.spent))) == (1 if event is total else 8)
+        assert len(list(leaves(over.committed))) == len(list(leaves(over.spent))) + 8

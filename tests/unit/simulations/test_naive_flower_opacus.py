@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from fedscore.errors import ScenarioError
 from fedscore.metrics import auc
 from simulations import naive_flower_client
+from simulations.naive_flower_client import Meant
 from simulations.naive_flower_opacus import Examples, NaiveResult, Recipe, naive_flower_opacus
 from simulations.torch_surroundings import undisturbed
 
@@ -67,11 +69,17 @@ def test_what_it_reports_does_not_grow_with_rounds_and_the_truth_does() -> None:
     assert 1.0 <= truths[0] / results[0].epsilon_reported < 1.2 < truths[1] / results[0].epsilon_reported
 
 
+def test_noise_for_the_whole_run_makes_the_true_epsilon_the_one_that_was_asked_for() -> None:
+    result = trained(recipe=replace(SHORT, meant=Meant.RUN))
+    assert 0.9 * EPSILON < result.epsilon_true <= EPSILON
+    assert result.epsilon_reported < 0.9 * result.epsilon_true
+
+
 def test_the_truth_is_opacus_own_accountant_fed_with_the_whole_history() -> None:
     result = trained()
     expected = []
     for batches in (1, 4):
-        noise = naive_flower_client._noise_multiplier(EPSILON, DELTA, batches=batches, recipe=Recipe())
+        noise = naive_flower_client._noise_multiplier(EPSILON, DELTA, batches=batches, recipe=SHORT)
         accountant = RDPAccountant()
         for _ in range(2 * batches):
             accountant.step(noise_multiplier=noise, sample_rate=1 / batches)
@@ -81,7 +89,7 @@ def test_the_truth_is_opacus_own_accountant_fed_with_the_whole_history() -> None
 
 @pytest.mark.filterwarnings("ignore:divide by zero encountered in log:RuntimeWarning")
 def test_a_proven_truth_is_above_the_estimate_of_the_recipes_own_accountant() -> None:
-    noise = naive_flower_client._noise_multiplier(EPSILON, DELTA, batches=4, recipe=Recipe())
+    noise = naive_flower_client._noise_multiplier(EPSILON, DELTA, batches=4, recipe=SHORT)
     accountant = PRVAccountant()
     accountant.history = [(noise, 1 / 4, 8)]
     with warnings.catch_warnings():

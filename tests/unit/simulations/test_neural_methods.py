@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,13 +134,16 @@ def test_a_federation_without_noise_trains_too(small_experiment: Path, learner: 
 def short_recipe(monkeypatch: pytest.MonkeyPatch) -> dict[str, recipe.Examples]:
     """The recipe in two rounds; what it was given to train on."""
     seen: dict[str, recipe.Examples] = {}
-    original = functools.partial(recipe.naive_flower_opacus, recipe=recipe.Recipe(rounds=2, batch_size=1000))
+    original = recipe.naive_flower_opacus
 
     def spied(
-        training: dict[str, recipe.Examples], test: recipe.Examples, **terms: object
+        training: dict[str, recipe.Examples],
+        test: recipe.Examples,
+        **terms: Any,  # noqa: ANN401 - passed on as they are
     ) -> recipe.NaiveResult:
         seen.update(training, test=test)
-        return original(training, test, **terms)  # type: ignore[arg-type]  # passed on as they are
+        asked: recipe.Recipe = terms.pop("recipe")
+        return original(training, test, recipe=replace(asked, rounds=2, batch_size=1000), **terms)
 
     monkeypatch.setattr(recipe, "naive_flower_opacus", spied)
     return seen

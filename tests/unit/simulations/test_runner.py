@@ -17,7 +17,7 @@ from simulations.keys import SimulatedKeys
 from simulations.lookup import find_contract, find_data
 from simulations.results import Run
 from simulations.runner import Job, Outcome, jobs_of, perform, run_jobs
-from simulations.scenario import Baseline, load_scenario
+from simulations.scenario import NAIVE, Baseline, load_scenario
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +41,14 @@ def test_the_own_runs_come_first_and_what_has_no_epsilon_runs_once_per_seed() ->
 def test_a_neural_scenario_trains_each_method_at_its_budget() -> None:
     settings = ["privacy.epsilon=[1, 2]", "split.seeds=[1]"]
     jobs = jobs_of(load_scenario("taiwan-neural", settings).terms)
-    with_epsilon = (None, Baseline.SCORECARD, Baseline.NEURAL_LOCAL, Baseline.NAIVE_FLOWER_OPACUS)
+    with_epsilon = (None, Baseline.SCORECARD, Baseline.NEURAL_LOCAL, *NAIVE)
     without = (Baseline.POOLED_LIGHTGBM, Baseline.POOLED_NO_NOISE)
     assert jobs == (
         *(Job(seed=1, baseline=baseline, epsilon=epsilon) for baseline in with_epsilon for epsilon in (1, 2)),
         *(Job(seed=1, baseline=baseline, epsilon=None) for baseline in without),
     )
     noiseless = jobs_of(load_scenario("taiwan-neural", [*settings, "privacy.noise='none'"]).terms)
-    assert {job.baseline for job in noiseless if job.epsilon} == {Baseline.NAIVE_FLOWER_OPACUS}
+    assert {job.baseline for job in noiseless if job.epsilon} == set(NAIVE)
 
 
 def test_without_noise_there_is_nothing_to_vary() -> None:

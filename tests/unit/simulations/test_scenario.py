@@ -8,7 +8,14 @@ import pytest
 from fedscore.contract import CommitteeTerms, NeuralTerms, NoiseMode, Role
 from fedscore.errors import ScenarioError
 from simulations.federation import EncryptionMode
-from simulations.scenario import Baseline, PartitionKind, load_scenario, parse_scenario, shipped_scenarios
+from simulations.scenario import (
+    NAIVE,
+    Baseline,
+    PartitionKind,
+    load_scenario,
+    parse_scenario,
+    shipped_scenarios,
+)
 
 TEXT = """
 [data]
@@ -58,7 +65,7 @@ def test_the_neural_scenarios_differ_from_them_in_learner_budget_and_baselines_a
         assert neural.baselines == (
             Baseline.SCORECARD,
             Baseline.NEURAL_LOCAL,
-            Baseline.NAIVE_FLOWER_OPACUS,
+            *NAIVE,
             Baseline.POOLED_LIGHTGBM,
             Baseline.POOLED_NO_NOISE,
         )
