@@ -2,5 +2,6 @@
 
 from fedscore.card.build import build_card
 from fedscore.card.model import Bin, Card, CardTable, PrivacyRecord, Scale
+from fedscore.card.reading import read_trained
 
-__all__ = ["Bin", "Card", "CardTable", "PrivacyRecord", "Scale", "build_card"]
+__all__ = ["Bin", "Card", "CardTable", "PrivacyRecord", "Scale", "build_card", "read_trained"]

@@ -15,8 +15,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from fedscore.card.reading import read_trained
 from fedscore.contract import Direction, NoiseMode
 from fedscore.errors import CardError
 from fedscore.files import write_whole
@@ -224,16 +225,4 @@ class Card(_Frozen):
         Raises:
             CardError: The file is missing, no JSON, or not a card of this schema.
         """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise CardError(
-                f"{path}: cannot be read ({error.strerror}); name the card.json of a run"
-            ) from error
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise CardError(
-                f"{path}: not a card of schema 1 ({where or 'file'}: {first['msg']}); "
-                "write it anew with the version of fedscore that trained it"
-            ) from error
+        return read_trained(cls, path, called="a card", named="card.json")

@@ -10,11 +10,10 @@ from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from fedscore.card import PrivacyRecord
+from fedscore.card import PrivacyRecord, read_trained
 from fedscore.contract import Contract, NeuralTerms
-from fedscore.errors import CardError
 from fedscore.learners.neural.architecture import Architecture, forward
 from fedscore.learners.neural.fixed_point import LARGEST_WIDTH
 from fedscore.learners.neural.inputs import Inputs
@@ -129,19 +128,7 @@ class NeuralModel(_Frozen):
         Raises:
             CardError: The file is missing, no JSON, or not a model of this schema.
         """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise CardError(
-                f"{path}: cannot be read ({error.strerror}); name the model.json of a run"
-            ) from error
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise CardError(
-                f"{path}: not a neural model of schema 1 ({where or 'file'}: {first['msg']}); "
-                "write it anew with the version of fedscore that trained it"
-            ) from error
+        return read_trained(cls, path, called="a neural model", named="model.json")
 
 
 def model_of(
