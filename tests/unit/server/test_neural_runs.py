@@ -139,7 +139,8 @@ class World:
                 # What rounding to the lattice may hide of the noise: `privacy.dp.discrete_lemma`.
                 variance = leaf["honest_shares"] * leaf["share_variance"] - 4
                 noise = math.sqrt(variance / leaf["sensitivity_squared"])
-                steps.append((noise, 1 / leaf.get("one_in", 1), leaf.get("repetitions", 1)))
+                times = leaf.get("repetitions", 1) * leaf.get("times", 1)
+                steps.append((noise, 1 / leaf.get("one_in", 1), times))
         return steps
 
 
