@@ -21,7 +21,7 @@ from fedscore.contract import Contract, NoiseMode
 from fedscore.data import Rows
 from fedscore.errors import ProtocolError
 from fedscore.learners.agenda import Agenda
-from fedscore.learners.program import Program, Trained
+from fedscore.learners.program import Trained
 from fedscore.sums import Combiner, Member, Sealer, noised_total
 from fedscore.sums.paillier import PaillierCombiner, PaillierMember, PaillierSealer
 from fedscore.sums.series import KeySeries
@@ -104,7 +104,7 @@ class FederationResult:
         return self.trained
 
 
-def train_federation(  # noqa: PLR0913 - each is a part that tests and benchmarks replace by itself
+def train_federation(
     contract: Contract,
     rows: Mapping[str, Rows],
     *,
@@ -114,7 +114,6 @@ def train_federation(  # noqa: PLR0913 - each is a part that tests and benchmark
     wire: Wire = _SHORT_WIRE,
     observer: Observer | None = None,
     identity_of: Callable[[str], Identity] = simulated_identity,
-    program: Program | None = None,
 ) -> FederationResult:
     """Trains a card as a deployment would, with seeded noise.
 
@@ -127,11 +126,10 @@ def train_federation(  # noqa: PLR0913 - each is a part that tests and benchmark
         wire: How messages are carried.
         observer: Is told about each round.
         identity_of: The identity of each organisation, whose key the contract's roster has.
-        program: What to run; the contract's learner if left out.
     """
     started = time.perf_counter()
     contract = keyed(contract)
-    agenda_of = _shared_derivation(program)
+    agenda_of = _shared_derivation()
     scheme = _scheme(encryption, keys, contract, agenda_of(contract, "0" * 32), identity_of)
     parties = contract.parties_by_name
     names = (*parties, *(name for name in scheme.members if name not in parties))
@@ -276,14 +274,14 @@ def _scheme(
     )
 
 
-def _shared_derivation(program: Program | None) -> Callable[[Contract, str], Agenda]:
+def _shared_derivation() -> Callable[[Contract, str], Agenda]:
     """What each party derives is public and equal, so one process derives it once."""
     derived: dict[tuple[str, str], Agenda] = {}
 
     def agenda_of(contract: Contract, run: str) -> Agenda:
         key = (contract.hash(), run)
         if key not in derived:
-            derived[key] = Agenda(contract, run=run, program=program)
+            derived[key] = Agenda(contract, run=run)
         return derived[key]
 
     return agenda_of

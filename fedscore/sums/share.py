@@ -15,7 +15,7 @@ from fedscore.sums.request import LocalSteps, SumRequest
 from privacy.dp.discrete_gaussian import bounded_discrete_gaussian
 from privacy.dp.randomness import RandomSource
 
-__all__ = ["noised_total"]
+__all__ = ["BATCH_VALUES", "noised_total"]
 
 BATCH_RECORDS = 16_384
 """Records whose contributions are in memory at once, at most."""

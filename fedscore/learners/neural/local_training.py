@@ -35,11 +35,9 @@ from fedscore.learners.neural.network import (
 )
 from fedscore.learners.neural.steps import FIRST_DECAY, SECOND_DECAY, SMALLEST_SQUARE_ROOT
 from fedscore.sums import DenseContributions, StepSum
+from fedscore.sums.share import BATCH_VALUES
 
 __all__ = ["LatticeEngine", "trained_at_home"]
-
-_BATCH_VALUES = 2**23
-"""Values of per-record gradients that are in memory at once: 64 MB."""
 
 
 class LatticeOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus ships no types
@@ -76,7 +74,7 @@ class SecretBatches:
         self._noisy = noisy
         self._steps = steps
         self._inputs = inputs
-        self._at_once = max(1, _BATCH_VALUES // parameters)
+        self._at_once = max(1, BATCH_VALUES // parameters)
 
     def __len__(self) -> int:
         return round(1 / self._noisy.sampling_probability)

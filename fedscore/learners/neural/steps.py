@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -105,7 +105,7 @@ class Patience:
     """
 
     rounds: int
-    _seen: int = field(default=0)
+    _seen: int = 0
 
     def is_over(self, gradient: Released) -> bool:
         """Takes note of a released gradient, and says whether training stops."""

@@ -145,7 +145,7 @@ def test_physical_batches_change_no_bit(
     home: Home, monkeypatch: pytest.MonkeyPatch, values: int, one_in: int
 ) -> None:
     whole, _, history = home.train(multiplier=2.0, one_in=one_in)
-    monkeypatch.setattr(local_training, "_BATCH_VALUES", values)
+    monkeypatch.setattr(local_training, "BATCH_VALUES", values)
     parts, _, split_history = home.train(multiplier=2.0, one_in=one_in)
     assert parts.tobytes() == whole.tobytes()
     assert split_history == history
