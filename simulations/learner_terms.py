@@ -65,6 +65,12 @@ def _mistakes(terms: NeuralTerms | None) -> list[str]:
         names_neural=True,
         learner=Learner.NEURAL,
         neural=terms,
+        split=None,
+        grades=None,
+        evaluation=None,
+        groups={},
+        names_monitoring=False,
+        monitoring=None,
         unreadable=frozenset(),
     )
     return [f"{problem.path[-1]}: {problem.message}" for problem in learner_problems(draft)]

@@ -20,6 +20,7 @@ from fedscore.contract.characteristics import (
 )
 from fedscore.contract.checking import check
 from fedscore.contract.findings import Finding, FindingLevel
+from fedscore.contract.grid import Grid, Gridded
 from fedscore.contract.model import Contract
 from fedscore.contract.neural_terms import (
     Encoding,
@@ -30,6 +31,7 @@ from fedscore.contract.neural_terms import (
     Training,
 )
 from fedscore.contract.parsing import load_contract, parse_contract
+from fedscore.contract.product_terms import EvaluationTerms, GradeTerms, MonitoringTerms
 from fedscore.contract.tables import Cell, CellKind, Table
 from fedscore.contract.terms import (
     CommitteeTerms,
@@ -55,12 +57,17 @@ __all__ = [
     "Direction",
     "Encoding",
     "EncryptionTerms",
+    "EvaluationTerms",
     "Finding",
     "FindingLevel",
     "Formula",
+    "GradeTerms",
+    "Grid",
+    "Gridded",
     "Interaction",
     "InteractionSide",
     "Learner",
+    "MonitoringTerms",
     "NeuralModelKind",
     "NeuralTerms",
     "NoiseMode",

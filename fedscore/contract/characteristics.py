@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from fedscore.contract.values import ColumnName, Edges, Identifier, Level, Number, Term, Text
+from fedscore.contract.values import ColumnName, Edges, Identifier, Level, Number, Reasons, Term, Text
 
 __all__ = [
     "ALL_ROLES",
@@ -129,6 +129,9 @@ class Characteristic(Term):
     input_only: bool = Field(default=False, strict=True)
     """true if it only feeds derived characteristics and interactions, and has no cells of its own."""
 
+    reasons: Reasons = Field(default_factory=dict)
+    """What a customer is told when it cost points, by language, as {en = "High use of the credit limit"}."""
+
     @model_validator(mode="before")
     @classmethod
     def _column_is_the_name(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -183,6 +186,9 @@ class Derived(Term):
 
     input_only: bool = Field(default=False, strict=True)
     """true if it only feeds other derived characteristics and interactions."""
+
+    reasons: Reasons = Field(default_factory=dict)
+    """What a customer is told when it cost points, by language, as {en = "High use of the credit limit"}."""
 
     floor: Number | None = None
     """Every input below this counts as this."""

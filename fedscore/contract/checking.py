@@ -9,15 +9,24 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from fedscore.contract.characteristics import Characteristic, Derived, Interaction
+from fedscore.contract.characteristics import Characteristic, Derived, Interaction, InteractionSide
 from fedscore.contract.draft import Draft
 from fedscore.contract.explaining import explain
 from fedscore.contract.findings import Finding, FindingLevel, Path, Problem, error
 from fedscore.contract.locations import lines_of, nearest_line
 from fedscore.contract.model import Contract
 from fedscore.contract.neural_terms import Learner, NeuralTerms
+from fedscore.contract.product_terms import EvaluationTerms, GradeTerms, MonitoringTerms
 from fedscore.contract.rules import problems_of
-from fedscore.contract.terms import ConsentTerms, EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules
+from fedscore.contract.terms import (
+    ConsentTerms,
+    EncryptionTerms,
+    Outcome,
+    Party,
+    PrivacyTerms,
+    RowRules,
+    Split,
+)
 from fedscore.contract.values import Term
 
 __all__ = ["check"]
@@ -30,6 +39,7 @@ _SINGULAR = {
     "characteristics": "characteristic",
     "derived": "derived characteristic",
     "interactions": "interaction",
+    "groups": "group",
     "parties": "party",
 }
 
@@ -109,6 +119,12 @@ def _draft_of(raw: Mapping[str, Any]) -> Draft:
         learner=_learner(raw.get("learner", Learner.SCORECARD)),
         names_neural="neural" in raw,
         neural=_read(NeuralTerms, raw.get("neural")),
+        split=_read(Split, raw.get("split")),
+        grades=_read(GradeTerms, raw.get("grades")),
+        evaluation=_read(EvaluationTerms, raw.get("evaluation")),
+        groups=_entries(InteractionSide, raw, "groups"),
+        names_monitoring="monitoring" in raw,
+        monitoring=_read(MonitoringTerms, raw.get("monitoring")),
         unreadable=frozenset(
             name
             for key, readable in (("characteristics", characteristics), ("derived", derived))

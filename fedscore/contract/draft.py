@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fedscore.contract.characteristics import Characteristic, Derived, Interaction, Role
+from fedscore.contract.characteristics import Characteristic, Derived, Interaction, InteractionSide, Role
 from fedscore.contract.neural_terms import Learner, NeuralTerms
-from fedscore.contract.terms import ConsentTerms, EncryptionTerms, Outcome, Party, PrivacyTerms, RowRules
+from fedscore.contract.product_terms import EvaluationTerms, GradeTerms, MonitoringTerms
+from fedscore.contract.terms import (
+    ConsentTerms,
+    EncryptionTerms,
+    Outcome,
+    Party,
+    PrivacyTerms,
+    RowRules,
+    Split,
+)
 
 __all__ = ["Draft"]
 
@@ -30,6 +39,12 @@ class Draft:
         learner: What is trained.
         names_neural: Whether there are neural terms, readable or not.
         neural: Those terms.
+        split: The split into training and test rows.
+        grades: Grades and calibration; None also if there are none, as the following.
+        evaluation: Private metrics.
+        groups: Groups whose bad rates and scores are compared, by their place.
+        names_monitoring: Whether there are terms of monitoring, readable or not.
+        monitoring: Those terms.
         unreadable: Names of characteristics that exist but could not be read: a reference to one of them
             is no second mistake.
     """
@@ -47,6 +62,12 @@ class Draft:
     learner: Learner | None
     names_neural: bool
     neural: NeuralTerms | None
+    split: Split | None
+    grades: GradeTerms | None
+    evaluation: EvaluationTerms | None
+    groups: Mapping[int, InteractionSide]
+    names_monitoring: bool
+    monitoring: MonitoringTerms | None
     unreadable: frozenset[str]
 
     def by_name(self) -> Mapping[str, Characteristic | Derived]:
@@ -63,7 +84,8 @@ class Draft:
         return held
 
     def used_names(self) -> frozenset[str]:
-        """Names that some formula or interaction refers to."""
+        """Names that some formula, interaction or group refers to."""
         in_formulas = (name for item in self.derived.values() for name in item.of)
         in_pairs = (side.of for item in self.interactions.values() for side in (item.first, item.second))
-        return frozenset((*in_formulas, *in_pairs))
+        in_groups = (side.of for side in self.groups.values())
+        return frozenset((*in_formulas, *in_pairs, *in_groups))

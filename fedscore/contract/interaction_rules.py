@@ -9,7 +9,7 @@ from fedscore.contract.common_rules import edge_problems, repeated
 from fedscore.contract.draft import Draft
 from fedscore.contract.findings import Path, Problem, closest, error
 
-__all__ = ["interaction_problems"]
+__all__ = ["interaction_problems", "side_problems"]
 
 
 def interaction_problems(draft: Draft) -> Iterator[Problem]:
@@ -18,8 +18,8 @@ def interaction_problems(draft: Draft) -> Iterator[Problem]:
     pairs: set[frozenset[str]] = set()
     for index, item in draft.interactions.items():
         path = ("interactions", index)
-        yield from _side_problems((*path, "first"), item.first, known, draft.unreadable)
-        yield from _side_problems((*path, "second"), item.second, known, draft.unreadable)
+        yield from side_problems((*path, "first"), item.first, known, draft.unreadable)
+        yield from side_problems((*path, "second"), item.second, known, draft.unreadable)
         pair = frozenset({item.first.of, item.second.of})
         if len(pair) == 1:
             yield error((*path, "second", "of"), f"{item.second.of} is crossed with itself: name another")
@@ -34,12 +34,13 @@ def interaction_problems(draft: Draft) -> Iterator[Problem]:
         pairs.add(pair)
 
 
-def _side_problems(
+def side_problems(
     path: Path,
     side: InteractionSide,
     known: Mapping[str, Characteristic | Derived],
     unreadable: frozenset[str],
 ) -> Iterator[Problem]:
+    """Problems of one coarse grid: a name that is unknown, a grid of the wrong kind."""
     yield from edge_problems(path, side.edges)
     if side.of not in known:
         if side.of not in unreadable:

@@ -20,7 +20,7 @@ def learner_problems(draft: Draft) -> Iterator[Problem]:
                 ("learner",), 'learner = "neural" needs its terms: add a table [neural], if only empty'
             )
         return
-    if draft.learner is Learner.SCORECARD:
+    if draft.learner in (Learner.SCORECARD, Learner.MONITORING):
         yield error(("neural",), 'these terms belong to learner = "neural": say so, or remove them')
     yield from _idle_terms(draft.neural)
     if draft.neural.one_in > 1 and draft.privacy is not None and draft.privacy.answer_seconds == 0:

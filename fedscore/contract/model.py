@@ -11,13 +11,15 @@ from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
-from fedscore.contract.characteristics import Characteristic, Derived, Interaction, Role
+from fedscore.contract.characteristics import Characteristic, Derived, Interaction, InteractionSide, Role
 from fedscore.contract.draft import Draft
 from fedscore.contract.explaining import explain
 from fedscore.contract.findings import FindingLevel
+from fedscore.contract.grid import Grid
 from fedscore.contract.neural_terms import Learner, NeuralTerms
+from fedscore.contract.product_terms import EvaluationTerms, GradeTerms, MonitoringTerms
 from fedscore.contract.rules import problems_of
-from fedscore.contract.tables import Table, build_tables
+from fedscore.contract.tables import Table, build_group_tables
 from fedscore.contract.terms import (
     ConsentTerms,
     EncryptionTerms,
@@ -80,10 +82,22 @@ class Contract(Term):
     """The roster; it may be left empty in simulations, which make up their parties."""
 
     learner: Learner = Learner.SCORECARD
-    """What is trained: "scorecard" or "neural"."""
+    """What is done: "scorecard" and "neural" train, "monitoring" watches a finished card."""
 
     neural: NeuralTerms | None = None
     """The neural model and its training; belongs to learner = "neural"."""
+
+    grades: GradeTerms | None = None
+    """Grades of the score and its calibration; without it a card has neither."""
+
+    evaluation: EvaluationTerms | None = None
+    """Metrics from private sums over the test rows; without it nothing is measured in a deployment."""
+
+    groups: tuple[InteractionSide, ...] = ()
+    """Groups whose scores and bad rates evaluation compares, as {of = "age", edges = [30, 60]}."""
+
+    monitoring: MonitoringTerms | None = None
+    """The finished card that is watched; belongs to learner = "monitoring"."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -107,6 +121,12 @@ class Contract(Term):
             learner=self.learner,
             names_neural=self.neural is not None,
             neural=self.neural,
+            split=self.split,
+            grades=self.grades,
+            evaluation=self.evaluation,
+            groups=dict(enumerate(self.groups)),
+            names_monitoring=self.monitoring is not None,
+            monitoring=self.monitoring,
             unreadable=frozenset(),
         )
 
@@ -127,23 +147,31 @@ class Contract(Term):
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
     @cached_property
+    def grid(self) -> Grid:
+        """What turns columns into cells."""
+        return Grid(
+            characteristics=self.characteristics, derived=self.derived, interactions=self.interactions
+        )
+
+    @property
     def by_name(self) -> Mapping[str, Characteristic | Derived]:
-        """Characteristics, then derived ones, by name, in the contract's order."""
-        items: tuple[Characteristic | Derived, ...] = (*self.characteristics, *self.derived)
-        return MappingProxyType({item.name: item for item in items})
+        """See `Grid.by_name`."""
+        return self.grid.by_name
 
-    @cached_property
+    @property
     def holders(self) -> Mapping[str, frozenset[Role]]:
-        """The roles that hold each characteristic; a derived one is held where all its inputs are."""
-        held = {item.name: frozenset(item.roles) for item in self.characteristics}
-        for item in self.derived:
-            held[item.name] = frozenset.intersection(*(held[name] for name in item.of))
-        return MappingProxyType(held)
+        """See `Grid.holders`."""
+        return self.grid.holders
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """See `Grid.tables`."""
+        return self.grid.tables
 
     @cached_property
-    def tables(self) -> tuple[Table, ...]:
-        """The axes of the histogram: characteristics, derived characteristics, interactions."""
-        return build_tables(self.characteristics, self.derived, self.interactions, self.holders)
+    def group_tables(self) -> tuple[Table, ...]:
+        """The groups that evaluation compares, each as the cells that records fall into."""
+        return build_group_tables(self.groups, self.by_name)
 
     @cached_property
     def parties_by_name(self) -> Mapping[str, Party]:
@@ -163,17 +191,8 @@ class Contract(Term):
         return max(self.privacy.minimum_cohort, len(self.parties) - self.privacy.absent)
 
     def source_columns(self, role: Role) -> tuple[str, ...]:
-        """Columns that an organisation of a role must supply for its characteristics.
-
-        Identifiers and the outcome are not among them.
-
-        Args:
-            role: The organisation's role.
-
-        Returns:
-            Distinct column names, in the contract's order.
-        """
-        return tuple(dict.fromkeys(item.column for item in self.characteristics if role in item.roles))
+        """See `Grid.source_columns`."""
+        return self.grid.source_columns(role)
 
     def with_parties(self, parties: Iterable[Party]) -> Contract:
         """The same contract with another roster.
@@ -215,6 +234,22 @@ class Contract(Term):
             learner=Learner.SCORECARD if terms is None else Learner.NEURAL,
             neural=None if terms is None else terms.model_dump(),
         )
+
+    def with_grades(self, terms: GradeTerms | None) -> Contract:
+        """The same contract with other grades; without any if there are no terms.
+
+        Raises:
+            ContractError: The result would be inconsistent.
+        """
+        return self._changed(grades=None if terms is None else terms.model_dump())
+
+    def with_evaluation(self, terms: EvaluationTerms | None) -> Contract:
+        """The same contract with other metrics from private sums; without any if there are no terms.
+
+        Raises:
+            ContractError: The result would be inconsistent.
+        """
+        return self._changed(evaluation=None if terms is None else terms.model_dump())
 
     def _changed(self, **sections: object) -> Contract:
         try:

@@ -13,13 +13,16 @@ __all__ = ["Encoding", "Learner", "NeuralModelKind", "NeuralTerms", "Optimiser",
 
 
 class Learner(StrEnum):
-    """What is trained."""
+    """What a run does."""
 
     SCORECARD = "scorecard"
     """A card of points per bin."""
 
     NEURAL = "neural"
     """A neural model."""
+
+    MONITORING = "monitoring"
+    """Nothing is trained: a finished card is watched on present rows."""
 
 
 class NeuralModelKind(StrEnum):

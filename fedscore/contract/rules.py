@@ -13,6 +13,7 @@ from fedscore.contract.encryption_rules import encryption_problems, signing_key_
 from fedscore.contract.findings import Problem, error, warning
 from fedscore.contract.interaction_rules import interaction_problems
 from fedscore.contract.learner_rules import learner_problems
+from fedscore.contract.product_rules import product_problems
 from fedscore.contract.terms import NoiseMode, PrivacyTerms
 
 __all__ = ["problems_of"]
@@ -39,6 +40,7 @@ def problems_of(draft: Draft) -> tuple[Problem, ...]:
         *encryption_problems(draft),
         *signing_key_problems(draft),
         *learner_problems(draft),
+        *product_problems(draft),
     )
 
 

@@ -19,7 +19,7 @@ from fedscore.contract.characteristics import (
     ValueType,
 )
 
-__all__ = ["Cell", "CellKind", "Table", "build_tables", "interval_labels"]
+__all__ = ["Cell", "CellKind", "Table", "build_group_tables", "build_tables", "interval_labels"]
 
 _TO = " \N{EN DASH} "
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
@@ -119,6 +119,16 @@ def build_tables(
     ]
     whole = {item.name: item.whole for item in items}
     return (*single, *(_crossed(interaction, whole) for interaction in interactions))
+
+
+def build_group_tables(
+    groups: Sequence[InteractionSide], items: Mapping[str, Characteristic | Derived]
+) -> tuple[Table, ...]:
+    """Build the tables of a contract's groups: the cells of each side, the last one being everybody else."""
+    whole = {name: item.whole for name, item in items.items()}
+    return tuple(
+        Table(name=group.of, cells=_side_cells(group, whole), ordered=0, monotone=None) for group in groups
+    )
 
 
 def interval_labels(edges: Sequence[float], *, whole: bool) -> tuple[str, ...]:

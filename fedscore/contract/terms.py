@@ -99,6 +99,11 @@ class Split(Term):
     key: Text
     """The key of the hash; any text, the same for all: another key gives another split."""
 
+    @property
+    def has_test_rows(self) -> bool:
+        """Whether any rows are kept for testing."""
+        return self.test_share > 0.0
+
 
 class NoiseMode(StrEnum):
     """Who adds how much of a sum's noise."""

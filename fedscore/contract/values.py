@@ -11,8 +11,10 @@ __all__ = [
     "Edges",
     "Hex64",
     "Identifier",
+    "Language",
     "Level",
     "Number",
+    "Reasons",
     "Term",
     "Text",
     "pattern_in_words",
@@ -62,6 +64,14 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=256)]
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _HEX_64 = r"^[0-9a-f]{64}$"
 
+_LANGUAGE = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+
+Language = Annotated[str, Field(pattern=_LANGUAGE)]
+"""A language tag, as "en" or "zh-Hans" (BCP 47)."""
+
+Reasons = dict[Language, Text]
+"""One sentence by language."""
+
 Identifier = Annotated[str, Field(pattern=_NAME)]
 """A name that is safe in a file name, a log and a message."""
 
@@ -73,9 +83,10 @@ def pattern_in_words(pattern: str) -> str:
     """Say what a pattern of this module asks for.
 
     Args:
-        pattern: The pattern of `Identifier` or of `Hex64`.
+        pattern: The pattern of `Identifier`, of `Language` or of `Hex64`.
     """
     return {
         _NAME: "a name: a letter or digit, then letters, digits, - _ . (at most 64)",
+        _LANGUAGE: "a language tag, as en or zh-Hans",
         _HEX_64: "64 hexadecimal digits, 0 to 9 and a to f",
     }[pattern]

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from fedscore.contract import (
     CellKind,
     Characteristic,
-    Contract,
     Derived,
+    Gridded,
     InteractionSide,
     Role,
     Table,
@@ -43,7 +43,7 @@ class Values:
     categories: Mapping[str, pa.StringArray]
 
 
-def cells_of(values: Values, contract: Contract, *, role: Role) -> _Cells:
+def cells_of(values: Values, contract: Gridded, *, role: Role) -> _Cells:
     """The cell of every row in every table of the contract.
 
     A special code goes to its own cell before any grid is looked at; a missing value to *missing*; a level
@@ -52,7 +52,7 @@ def cells_of(values: Values, contract: Contract, *, role: Role) -> _Cells:
 
     Args:
         values: Values of every characteristic that the role holds.
-        contract: Grids, levels, formulas.
+        contract: Grids, levels, formulas: a contract, or the grid of a card.
         role: Whose rows these are.
 
     Returns:
@@ -96,7 +96,7 @@ def code_text(code: float | str) -> str:
     return code if isinstance(code, str) else str(int(code)) if code.is_integer() else str(code)
 
 
-def _clean_numbers(values: Values, contract: Contract, role: Role) -> dict[str, _Floats]:
+def _clean_numbers(values: Values, contract: Gridded, role: Role) -> dict[str, _Floats]:
     """Numbers and derived values by name, special codes being NaN, of all that the role holds."""
     clean: dict[str, _Floats] = {}
     raw: dict[str, _Floats] = {}
