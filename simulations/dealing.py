@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fedscore.contract import Contract, Party, Role
-from fedscore.data import Rows, read_rows, training_rows
-from fedscore.errors import ScenarioError
+from fedscore.contract import Contract, Party, Role, ValueType
+from fedscore.data import Rows, read_rows, rows_from_table, training_rows
+from fedscore.data.sources import open_source
+from fedscore.errors import DataError, ScenarioError
 from simulations.keys import keyed
 from simulations.partition import by_column, dirichlet, iid
 from simulations.raw import places_of, whole_table
@@ -112,8 +113,25 @@ def read_ground(terms: Scenario, contract: Contract, path: Path) -> Ground:
         .with_neural(terms.learner.neural)
     )
     roles = dict.fromkeys(party.role for party in parties)
-    rows = {role: read_rows(path, contract, role=role) for role in roles}
+    if terms.data.number_rows:
+        texts = [item.column for item in contract.characteristics if item.type is ValueType.CATEGORY]
+        table = whole_table(path, contract.rows.id, number_rows=True, texts=texts)
+        rows = {role: rows_from_table(table, contract, role=role) for role in roles}
+    else:
+        _require_ids(path, contract)
+        rows = {role: read_rows(path, contract, role=role) for role in roles}
     return Ground(terms=terms, contract=contract, path=path, rows=rows)
+
+
+def _require_ids(path: Path, contract: Contract) -> None:
+    """A file without ids is common, and what to do about it is no matter of the contract alone."""
+    if contract.rows.id not in open_source(path).column_names():
+        raise DataError(
+            f"{path.name} has no column {contract.rows.id!r}, by which the contract tells rows apart. If "
+            "another column has a different value in every row, name it in the contract, as rows.id. If "
+            "every row is a customer of its own, have the rows numbered: number_rows = true under [data] of "
+            "the scenario, or --set data.number_rows=true"
+        )
 
 
 def deal_rows(ground: Ground, *, seed: int) -> Dealt:
@@ -157,7 +175,7 @@ def _partition(ground: Ground, rows: Rows, *, seed: int) -> npt.NDArray[np.int64
     generator = np.random.default_rng([seed, _PARTITION_STREAM])
     if terms.kind is PartitionKind.COLUMN and terms.column is not None:
         id_column = ground.contract.rows.id
-        table = whole_table(ground.path, id_column)
+        table = whole_table(ground.path, id_column, number_rows=ground.terms.data.number_rows)
         if terms.column not in table.column_names:
             raise ScenarioError(
                 f"parties.column names {terms.column!r}, and {ground.path.name} has no such column"

@@ -31,7 +31,11 @@ LIGHTGBM_SETTINGS: Mapping[str, Any] = {
 
 
 def raw_values(
-    path: Path, contract: Contract, ids: npt.NDArray[np.object_] | npt.NDArray[np.str_]
+    path: Path,
+    contract: Contract,
+    ids: npt.NDArray[np.object_] | npt.NDArray[np.str_],
+    *,
+    number_rows: bool = False,
 ) -> npt.NDArray[np.float64]:
     """All columns of a file but identifiers and outcome, as numbers, not binned.
 
@@ -42,6 +46,7 @@ def raw_values(
         path: The data file, Parquet or CSV.
         contract: Names identifiers and outcome.
         ids: Ids of the rows wanted, shape [n].
+        number_rows: Whether ids are the places of the rows in the file.
 
     Returns:
         Shape [n, columns], in the order of `ids`; NaN where a value is missing, text as the place of its
@@ -51,7 +56,7 @@ def raw_values(
         DataError: The file cannot be read, or lacks a row.
     """
     rules = contract.rows
-    table = whole_table(path, rules.id)
+    table = whole_table(path, rules.id, number_rows=number_rows)
     apart = {rules.id, rules.person, contract.outcome.column}
     # Numbers of the whole file first: a text has one place in it, whichever rows are wanted.
     values = np.column_stack([_numbers(table[name]) for name in table.column_names if name not in apart])

@@ -192,7 +192,9 @@ def local_only(
     )
 
 
-def pooled_lightgbm(contract: Contract, dealt: Dealt, path: Path, *, seed: int) -> Run:
+def pooled_lightgbm(
+    contract: Contract, dealt: Dealt, path: Path, *, seed: int, number_rows: bool = False
+) -> Run:
     """Train LightGBM on everybody's raw columns in one place: the ceiling.
 
     Args:
@@ -200,13 +202,14 @@ def pooled_lightgbm(contract: Contract, dealt: Dealt, path: Path, *, seed: int) 
         dealt: Who holds which rows.
         path: The data file.
         seed: Of LightGBM's sampling.
+        number_rows: Whether ids are the places of the rows in the file.
     """
     started = time.perf_counter()
     training, test = dealt.pooled_training, dealt.pooled_test
     probability = ceiling_probabilities(
-        raw_values(path, contract, training.ids),
+        raw_values(path, contract, training.ids, number_rows=number_rows),
         training.outcome,
-        raw_values(path, contract, test.ids),
+        raw_values(path, contract, test.ids, number_rows=number_rows),
         seed=seed,
     )
     return _unprotected(

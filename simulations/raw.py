@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +17,46 @@ from fedscore.errors import DataError
 __all__ = ["places_of", "whole_table"]
 
 
-def whole_table(path: Path, id_column: str) -> pa.Table:
+def whole_table(
+    path: Path, id_column: str, *, number_rows: bool = False, texts: Collection[str] = ()
+) -> pa.Table:
     """Read all columns and rows of a file.
 
     Args:
         path: A Parquet or CSV file.
-        id_column: A column that it must have.
+        id_column: A column that it must have, or, where rows are numbered, must not have.
+        number_rows: Whether the column of ids is made here: the place of each row in the file, from 1.
+        texts: Columns of a CSV file whose values are texts, whatever they look like; read where rows are
+            numbered, because these rows are then binned.
 
     Raises:
-        DataError: The file cannot be read, or lacks the column.
+        DataError: The file cannot be read, lacks the column, or has it although rows are to be numbered.
     """
     try:
-        read = pyarrow.csv.read_csv if path.suffix.lower() == ".csv" else pyarrow.parquet.read_table
-        table: pa.Table = read(path)
+        table: pa.Table = (
+            pyarrow.csv.read_csv(path, convert_options=_conversion(texts) if number_rows else None)
+            if path.suffix.lower() == ".csv"
+            else pyarrow.parquet.read_table(path)
+        )
     except (OSError, pa.ArrowInvalid):
         raise DataError(f"{path.name} cannot be read: it must be a Parquet or CSV file") from None
+    if number_rows:
+        if id_column in table.column_names:
+            raise DataError(
+                f"{path.name} has a column {id_column}, so its rows need no numbers: "
+                "leave number_rows out of the scenario"
+            )
+        return table.append_column(id_column, pa.array(range(1, len(table) + 1), type=pa.int64()))
     if id_column not in table.column_names:
         raise DataError(f"{path.name} has no column {id_column}: name the file that the rows came from")
     return table
+
+
+def _conversion(texts: Collection[str]) -> pyarrow.csv.ConvertOptions:
+    """Only an empty field is missing, as everywhere else in fedscore: "NA" is a text."""
+    return pyarrow.csv.ConvertOptions(
+        null_values=[""], strings_can_be_null=True, column_types=dict.fromkeys(texts, pa.string())
+    )
 
 
 def places_of(

@@ -90,7 +90,8 @@ def perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
         case Baseline.POOLED_NO_NOISE:
             run = methods.pooled_no_noise(contract, dealt, seed=job.seed)
         case Baseline.POOLED_LIGHTGBM:
-            run = methods.pooled_lightgbm(contract, dealt, ground.path, seed=job.seed)
+            numbered = ground.terms.data.number_rows
+            run = methods.pooled_lightgbm(contract, dealt, ground.path, seed=job.seed, number_rows=numbered)
         case Baseline.NAIVE_FLOWER_OPACUS | Baseline.NAIVE_TUNED | Baseline.NAIVE_TUNED_TRUE as baseline:
             terms = neural_terms(ground.terms)
             run = naive_flower_opacus(contract, dealt, baseline=baseline, terms=terms, seed=job.seed)

@@ -123,10 +123,13 @@ class DataTerms(_Section):
     Attributes:
         path: A file's name, looked up by `simulations.lookup.find_data`; an absolute path is taken as it is.
         contract: The name of a shipped contract, or a path relative to the scenario.
+        number_rows: Whether rows are told apart by their place in the file, for a file without a column of
+            ids: every row is then a record of its own, and the order of the rows is part of the data.
     """
 
     path: str = Field(min_length=1)
     contract: str = Field(min_length=1)
+    number_rows: bool = Field(default=False, strict=True)
 
 
 class SplitTerms(_Section):

@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 def _simulate(
     scenario: Annotated[
         str,
-        typer.Argument(help="A scenario's file, or a shipped one: taiwan, gmsc, taiwan-neural, gmsc-neural."),
+        typer.Argument(
+            help="A scenario's file, or a shipped one: taiwan, gmsc, pakdd_shops, taiwan-neural, gmsc-neural."
+        ),
     ],
     *,
     data: Annotated[

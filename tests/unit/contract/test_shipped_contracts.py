@@ -1,4 +1,4 @@
-"""The two real contracts are sound, and their grids fine enough to score with."""
+"""The contracts of real data are sound, and their grids fine enough to score with."""
 
 from __future__ import annotations
 
@@ -11,16 +11,35 @@ from fedscore.contract import Contract, Role, ValueType, check, load_contract
 FOLDER = Path(__file__).parents[3] / "simulations" / "contracts"
 TAIWAN = load_contract(FOLDER / "taiwan.toml")
 GMSC = load_contract(FOLDER / "gmsc.toml")
+PAKDD = load_contract(FOLDER / "pakdd.toml")
 BOTH = pytest.mark.parametrize("contract", [TAIWAN, GMSC], ids=["taiwan", "gmsc"])
+ALL = pytest.mark.parametrize("contract", [TAIWAN, GMSC, PAKDD], ids=["taiwan", "gmsc", "pakdd"])
 
 
 def test_taiwan_has_no_findings() -> None:
     assert check((FOLDER / "taiwan.toml").read_text(encoding="utf-8")) == ()
 
 
-def test_gmsc_is_reminded_of_age_alone() -> None:
-    [found] = check((FOLDER / "gmsc.toml").read_text(encoding="utf-8"))
-    assert found.where == "characteristic age"
+@pytest.mark.parametrize(("name", "age"), [("gmsc", "age"), ("pakdd", "AGE")])
+def test_others_are_reminded_of_age_alone(name: str, age: str) -> None:
+    [found] = check((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    assert found.where == f"characteristic {age}"
+
+
+def test_pakdd_leaves_out_what_fair_lending_law_forbids_and_what_nobody_can_read() -> None:
+    left_out = {
+        *("SEX", "MARITAL_STATUS", "MATE_INCOME", "AREA_CODE_RESIDENCIAL_PHONE"),
+        *("FLAG_FATHERS_NAME", "PROFESSION_CODE", "FLAG_RESIDENCIAL_ADDRESS_eq_POSTAL_ADDRESS"),
+    }
+    assert left_out.isdisjoint(PAKDD.source_columns(Role.PLATFORM))
+
+
+def test_pakdds_numbers_have_fine_grids_of_whole_numbers() -> None:
+    numbers = [item for item in PAKDD.characteristics if item.type is ValueType.NUMBER]
+    assert len(numbers) == 6
+    assert all(6 <= len(item.edges) + 1 <= 35 for item in numbers)
+    assert all(edge == round(edge) for item in numbers for edge in item.edges)
+    assert [len(PAKDD.tables), len(PAKDD.interactions)] == [10 + 4, 4]
 
 
 @BOTH
@@ -29,13 +48,13 @@ def test_grids_have_seven_to_thirty_five_cells_and_few_that_are_coarser(contract
     assert all(6 <= size <= 35 for size in sizes.values()), sizes
 
 
-@BOTH
+@ALL
 def test_both_roles_hold_everything(contract: Contract) -> None:
     assert all(held == frozenset(Role) for held in contract.holders.values())
     assert not any(cell.kind == "not held" for table in contract.tables for cell in table.cells)
 
 
-@BOTH
+@ALL
 def test_what_is_not_modelled_is_used(contract: Contract) -> None:
     referred = {name for item in contract.derived for name in item.of}
     referred |= {side.of for item in contract.interactions for side in (item.first, item.second)}
@@ -57,3 +76,12 @@ def test_the_files_have_the_columns(contract: Contract, file: str, shared_data: 
     present = set(parquet.read_schema(shared_data / f"{file}.parquet").names)
     wanted = {*contract.source_columns(Role.PLATFORM), contract.outcome.column, contract.rows.id}
     assert wanted <= present
+
+
+def test_the_pakdd_file_has_the_columns_the_shops_and_no_ids(shared_data: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(shared_data / "pakdd2009.parquet")
+    assert {*PAKDD.source_columns(Role.PLATFORM), PAKDD.outcome.column} <= set(table.column_names)
+    assert PAKDD.rows.id not in table.column_names
+    [shop] = [item for item in PAKDD.characteristics if item.name == "ID_SHOP"]
+    assert set(shop.levels) == {str(number) for number in table["ID_SHOP"].to_pylist()}

@@ -44,7 +44,7 @@ def closed_form(events: list[DistributedGaussian], delta: float, group: int = 1)
     return float(brentq(excess, 0.0, 200.0, xtol=1e-12))
 
 
-@pytest.mark.parametrize("name", ["taiwan", "gmsc", "consortium"])
+@pytest.mark.parametrize("name", ["taiwan", "gmsc", "pakdd", "consortium"])
 @pytest.mark.parametrize("epsilon", [0.1, 1.0, 8.0])
 @pytest.mark.parametrize("noise", [NoiseMode.SHARED, NoiseMode.LOCAL])
 def test_the_printed_epsilon_is_that_of_the_events(name: str, epsilon: float, noise: NoiseMode) -> None:

@@ -5,13 +5,16 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 from fedscore.contract import CellKind, CommitteeTerms, Learner, NeuralTerms, NoiseMode, Role, Training
 from fedscore.data import training_rows
-from fedscore.errors import ContractError, ScenarioError
+from fedscore.errors import ContractError, DataError, ScenarioError
 from simulations.dealing import Dealt, Ground, deal_rows, read_ground
 from simulations.lookup import find_contract, find_data
+from simulations.raw import whole_table
 from simulations.scenario import load_scenario
 
 
@@ -144,3 +147,66 @@ def test_a_ground_goes_to_another_process_and_stays_the_same(small_experiment: P
     assert copy.terms == ground.terms
     for role, rows in ground.rows.items():
         assert np.array_equal(copy.rows[role].cells, rows.cells)
+
+
+NUMBERED = (
+    "data.path='people.KIND'",
+    "data.number_rows=true",
+    "parties={kind='column', column='shop', count=5}",
+)
+
+
+def without_ids(experiment: Path, folder: Path) -> Path:
+    """The experiment again, with files that have no column of ids."""
+    for file in experiment.parent.iterdir():
+        (folder / file.name).write_text(file.read_text())
+    table = pyarrow.csv.read_csv(experiment.parent / "people.csv").drop_columns("id")
+    pyarrow.csv.write_csv(table, folder / "people.csv")
+    pyarrow.parquet.write_table(table, folder / "people.parquet")
+    return folder / experiment.name
+
+
+def test_numbered_rows_are_the_files_rows_in_its_order(small_experiment: Path, tmp_path: Path) -> None:
+    scenario = without_ids(small_experiment, tmp_path)
+    expected = ground_of(small_experiment)
+    for kind in ("csv", "parquet"):
+        ground = ground_of(scenario, *(setting.replace("KIND", kind) for setting in NUMBERED))
+        for role, rows in ground.rows.items():
+            assert np.array_equal(rows.cells, expected.rows[role].cells)
+            assert np.array_equal(rows.outcome, expected.rows[role].outcome)
+            assert rows.ids.tolist() == [str(number) for number in range(1, 901)]
+
+
+def test_numbered_rows_are_dealt_by_a_column_as_rows_with_ids_are(
+    small_experiment: Path, tmp_path: Path
+) -> None:
+    scenario = without_ids(small_experiment, tmp_path)
+    by_shop = NUMBERED[-1]
+    expected = deal_rows(ground_of(small_experiment, by_shop), seed=1)
+    dealt = deal_rows(
+        ground_of(scenario, *(setting.replace("KIND", "parquet") for setting in NUMBERED)), seed=1
+    )
+    for party, rows in expected.training.items():
+        # Ids begin with 0 in the file, and numbers with 1.
+        assert [str(int(one) + 1) for one in rows.ids] == dealt.training[party].ids.tolist()
+
+
+def test_a_file_without_ids_is_refused_with_what_to_do(small_experiment: Path, tmp_path: Path) -> None:
+    scenario = without_ids(small_experiment, tmp_path)
+    for kind in ("csv", "parquet"):
+        with pytest.raises(DataError, match=r"no column 'id'.*rows\.id.*--set data\.number_rows=true"):
+            ground_of(scenario, NUMBERED[0].replace("KIND", kind))
+
+
+def test_rows_with_ids_are_not_numbered(small_experiment: Path) -> None:
+    with pytest.raises(DataError, match="leave number_rows out"):
+        ground_of(small_experiment, "data.number_rows=true")
+
+
+def test_texts_of_a_csv_file_stay_texts(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("shop,late\n01,NA\n,\n")
+    table = whole_table(tmp_path / "x.csv", "row", number_rows=True, texts=["shop"])
+    assert table.to_pylist() == [
+        {"shop": "01", "late": "NA", "row": 1},
+        {"shop": None, "late": None, "row": 2},
+    ]

@@ -40,6 +40,13 @@ def test_a_parquet_file_gives_the_same_and_missing_values_are_nan(
     assert np.isnan(from_csv[0, 0])
 
 
+def test_numbered_rows_have_the_values_of_their_place(small_experiment: Path, tmp_path: Path) -> None:
+    contract = load_contract(small_experiment.parent / "small.toml")
+    (tmp_path / "x.csv").write_text("y,late,shop\n0,7,a\n1,3,b\n1,4,b\n")
+    values = raw_values(tmp_path / "x.csv", contract, np.array(["3", "1"], dtype=object), number_rows=True)
+    assert values.tolist() == [[4, 1], [7, 0]]
+
+
 def test_rows_that_the_file_does_not_have_are_counted_not_shown(small_experiment: Path) -> None:
     ids = np.array(["1", "no such id"], dtype=object)
     table = whole_table(small_experiment.parent / "people.csv", "id")
