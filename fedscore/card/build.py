@@ -7,7 +7,8 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 
-from fedscore.card.model import Bin, Card, CardTable, Scale
+from fedscore.card.model import Card
+from fedscore.card.parts import Bin, CardParty, CardTable, Scale
 from fedscore.contract import Contract, Table
 
 __all__ = ["build_card"]
@@ -47,8 +48,11 @@ def build_card(
         software_version=version("fedscore"),
         contract_hash=contract.hash(),
         contract_name=contract.name,
-        outcome=contract.outcome.definition,
+        purpose=contract.purpose,
+        outcome=contract.outcome,
+        parties=tuple(CardParty(name=party.name, role=party.role) for party in contract.parties),
         scale=scale,
+        grid=contract.grid,
         intercept_points=round(scale.offset - scale.factor * intercept, DECIMALS),
         characteristics=tuple(table for table in tables if not table.parents),
         interactions=tuple(table for table in tables if table.parents),

@@ -2,131 +2,47 @@
 
 A record falls into one bin of every characteristic and interaction. Its score is the intercept's points
 plus the points of those bins: the higher, the safer. `probability` turns a score into the probability of
-the outcome; `Scale` says how.
+the outcome; `Scale` says how. Points have at most two decimals and are added as whole hundredths, so a score
+is exact whatever adds it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from fedscore.card.parts import (
+    CardParty,
+    CardSignature,
+    CardTable,
+    Evaluation,
+    Grade,
+    Points,
+    PrivacyRecord,
+    Provenance,
+    Scale,
+    ScoreBands,
+    hundredths,
+)
 from fedscore.card.reading import read_trained
-from fedscore.contract import Direction, NoiseMode
+from fedscore.contract import Grid, Outcome
 from fedscore.errors import CardError
 from fedscore.files import write_whole
 
-__all__ = ["Bin", "Card", "CardTable", "PrivacyRecord", "Scale"]
+__all__ = ["SCHEMA", "Card"]
+
+SCHEMA: Literal[2] = 2
+"""Version of the file."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Scale(_Frozen):
-    """How points and odds belong together.
-
-    Attributes:
-        points_to_double_odds: So many points more, and the odds good : bad are twice as high.
-        reference_points: A score of this many points ...
-        reference_odds: ... stands for these odds good : bad.
-    """
-
-    points_to_double_odds: float = 20.0
-    reference_points: float = 600.0
-    reference_odds: float = 30.0
-
-    @property
-    def factor(self) -> float:
-        """Points per unit of log-odds."""
-        return self.points_to_double_odds / math.log(2.0)
-
-    @property
-    def offset(self) -> float:
-        """Points at odds 1 : 1."""
-        return self.reference_points - self.factor * math.log(self.reference_odds)
-
-
-class Bin(_Frozen):
-    """Cells of one table that get the same points.
-
-    Attributes:
-        label: In words.
-        cells: Numbers of the cells within the table.
-        points: What a record in this bin gets.
-        share: Share of the training records, from the noisy histogram.
-        bad_rate: Share of bad records in the bin, from the noisy histogram; none where noise hides it.
-    """
-
-    label: str
-    cells: tuple[int, ...]
-    points: float
-    share: float
-    bad_rate: float | None
-
-
-class CardTable(_Frozen):
-    """A characteristic or an interaction.
-
-    Attributes:
-        name: As in the contract.
-        parents: The two characteristics of an interaction; empty for a characteristic.
-        monotone: Direction of the bad rate that the contract asks for.
-        bins: In the order of their first cells.
-    """
-
-    name: str
-    parents: tuple[str, ...]
-    monotone: Direction | None
-    bins: tuple[Bin, ...]
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation of the points over the training records: how strongly the table decides."""
-        shares = np.array([bin_.share for bin_ in self.bins])
-        points = np.array([bin_.points for bin_ in self.bins])
-        weight = shares / max(float(shares.sum()), 1e-12)
-        return float(np.sqrt(weight @ (points - weight @ points) ** 2))
-
-    def points_of_cells(self) -> npt.NDArray[np.float64]:
-        """[cells], the points of each cell."""
-        points = np.zeros(sum(len(bin_.cells) for bin_ in self.bins))
-        for bin_ in self.bins:
-            points[list(bin_.cells)] = bin_.points
-        return points
-
-
-class PrivacyRecord(_Frozen):
-    """What the card's training cost.
-
-    Attributes:
-        noise: Shared, local or none.
-        epsilon: For one record of one organisation; none where nothing bounds it.
-        person_epsilon: For a person with all the records that the contract allows.
-        delta: For both.
-        mu: Gaussian-DP parameter at record level.
-        absent: Parties whose noise may be missing.
-        colluding_parties: Parties whose noise an adversary may know.
-        events: One per private sum, in lattice steps, for whoever recomputes ε.
-    """
-
-    noise: NoiseMode
-    epsilon: float | None
-    person_epsilon: float | None
-    delta: float
-    mu: float | None
-    absent: int
-    colluding_parties: int
-    events: tuple[dict[str, int | str], ...]
-
-
-class Card(_Frozen):
+class Card(BaseModel):
     """A scorecard.
 
     Attributes:
@@ -134,24 +50,58 @@ class Card(_Frozen):
         software_version: Of the fedscore that trained it.
         contract_hash: The contract that it was trained under.
         contract_name: Its name.
+        purpose: What the contract says that the score is for.
         outcome: What is predicted.
+        parties: Whose rows trained it.
         scale: From points to odds.
+        grid: What turns columns into cells; the characteristics with their reasons.
         intercept_points: Every record's first points.
         characteristics: Tables of one characteristic each.
         interactions: Tables of two characteristics each.
+        grades: Best first; empty if the contract has none.
+        bands: Distribution of the training records' scores; none if the contract has no grades.
+        evaluation: Metrics over test rows; none if the contract has none.
         privacy: What training cost.
+        provenance: The run that it comes from.
+        signature: Who stands behind the file.
     """
 
-    schema_version: Literal[1] = 1
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    schema_version: Literal[2] = SCHEMA
     software_version: str
     contract_hash: str
     contract_name: str
-    outcome: str
+    purpose: str
+    outcome: Outcome
+    parties: tuple[CardParty, ...]
     scale: Scale
-    intercept_points: float
+    grid: Grid
+    intercept_points: Points
     characteristics: tuple[CardTable, ...]
     interactions: tuple[CardTable, ...]
+    grades: tuple[Grade, ...] = ()
+    bands: ScoreBands | None = None
+    evaluation: Evaluation | None = None
     privacy: PrivacyRecord | None = None
+    provenance: Provenance | None = None
+    signature: CardSignature | None = None
+
+    @model_validator(mode="after")
+    def _points_for_every_cell(self) -> Self:
+        tables = self.grid.tables
+        if [table.name for table in self.tables] != [table.name for table in tables]:
+            raise ValueError("its tables are not those of its grid")
+        for entry, table in zip(self.tables, tables, strict=True):
+            if sorted(cell for bin_ in entry.bins for cell in bin_.cells) != list(range(table.size)):
+                raise ValueError(f"the bins of {entry.name} do not hold each of its {table.size} cells once")
+        cut_offs = [grade.lowest_score for grade in self.grades]
+        if cut_offs and (None in cut_offs[:-1] or cut_offs[-1] is not None):
+            raise ValueError("each grade but the last must say where it begins")
+        begins = [cut_off for cut_off in cut_offs if cut_off is not None]
+        if begins != sorted(begins, reverse=True):
+            raise ValueError("grades are not listed best first")
+        return self
 
     @property
     def tables(self) -> tuple[CardTable, ...]:
@@ -159,10 +109,38 @@ class Card(_Frozen):
         return self.characteristics + self.interactions
 
     @cached_property
-    def _points(self) -> tuple[npt.NDArray[np.float64], ...]:
-        return tuple(table.points_of_cells() for table in self.tables)
+    def _points(self) -> tuple[npt.NDArray[np.int64], ...]:
+        return tuple(table.hundredths_of_cells() for table in self.tables)
 
-    def score(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    def points(self, cells: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+        """Looks up the points of each table.
+
+        Args:
+            cells: [records, tables], each record's cell in each table.
+
+        Returns:
+            [records, tables], hundredths of points, without the intercept's.
+
+        Raises:
+            CardError: The cells do not belong to this card's tables.
+        """
+        self._require(cells)
+        columns = [points[cells[:, column]] for column, points in enumerate(self._points)]
+        return np.column_stack(columns) if columns else np.zeros((len(cells), 0), dtype=np.int64)
+
+    def hundredths(self, cells: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+        """Adds the points: [records], whole hundredths.
+
+        Raises:
+            CardError: The cells do not belong to this card's tables.
+        """
+        self._require(cells)
+        total = np.full(len(cells), hundredths(self.intercept_points), dtype=np.int64)
+        for column, points in enumerate(self._points):
+            total += points[cells[:, column]]
+        return total
+
+    def score(self, cells: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
         """Adds the points.
 
         Args:
@@ -174,23 +152,49 @@ class Card(_Frozen):
         Raises:
             CardError: The cells do not belong to this card's tables.
         """
+        return self.hundredths(cells) / 100.0
+
+    def probability(self, cells: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+        """Returns [records], the probability of the outcome."""
+        return self.probability_of(self.score(cells))
+
+    def probability_of(self, score: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Returns [records], the probability of the outcome at each score."""
+        log_odds_of_good = (score - self.scale.offset) / self.scale.factor
+        return np.asarray(1.0 / (1.0 + np.exp(np.clip(log_odds_of_good, -700.0, 700.0))))
+
+    def grade_places(self, total: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Grades scores.
+
+        Args:
+            total: [records], scores in whole hundredths.
+
+        Returns:
+            [records], places in `grades`.
+
+        Raises:
+            CardError: The card has no grades.
+        """
+        if not self.grades:
+            raise CardError(
+                f"the card of {self.contract_name} has no grades: add [grades] to the contract and train anew"
+            )
+        begins = [hundredths(grade.lowest_score) for grade in self.grades if grade.lowest_score is not None]
+        # A score has the first grade that begins at or below it.
+        return np.asarray(len(begins) - np.searchsorted(begins[::-1], total, side="right"), dtype=np.int64)
+
+    def _require(self, cells: npt.NDArray[np.integer[Any]]) -> None:
         if cells.ndim != 2 or cells.shape[1] != len(self.tables):
             raise CardError(f"cells of {len(self.tables)} tables are needed, one column each")
-        total = np.full(len(cells), self.intercept_points)
+        if not len(cells):
+            return
+        smallest, largest = cells.min(axis=0), cells.max(axis=0)
         for column, points in enumerate(self._points):
-            index = cells[:, column]
-            if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(points):
+            if not 0 <= int(smallest[column]) <= int(largest[column]) < len(points):
                 raise CardError(
                     f"{self.tables[column].name} has {len(points)} cells in this card, the rows were binned "
                     "otherwise: bin them by the contract that the card names"
                 )
-            total += points[index]
-        return total
-
-    def probability(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-        """Returns [records], the probability of the outcome."""
-        log_odds_of_good = (self.score(cells) - self.scale.offset) / self.scale.factor
-        return np.asarray(1.0 / (1.0 + np.exp(np.clip(log_odds_of_good, -700.0, 700.0))))
 
     def strongest(self, count: int) -> tuple[CardTable, ...]:
         """Returns the characteristics whose points spread most over the training records."""
@@ -206,6 +210,24 @@ class Card(_Frozen):
         """Returns the card with what its training cost."""
         return self.model_copy(update={"privacy": privacy})
 
+    def with_provenance(self, provenance: Provenance) -> Card:
+        """Returns the card with where it comes from."""
+        return self.model_copy(update={"provenance": provenance})
+
+    def with_signature(self, signature: CardSignature) -> Card:
+        """Returns the card with who stands behind it."""
+        return self.model_copy(update={"signature": signature})
+
+    def claim(self) -> bytes:
+        """What is signed: the file's JSON without `signature`, with sorted keys, no whitespace, in ASCII."""
+        document = self.model_dump(mode="json", exclude={"signature"})
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what is signed, in hex: what people compare, and what monitoring names."""
+        return hashlib.sha256(self.claim()).hexdigest()
+
     def to_json(self) -> str:
         """Returns the file's text: the same card gives the same bytes."""
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -220,9 +242,9 @@ class Card(_Frozen):
 
     @classmethod
     def read(cls, path: Path) -> Card:
-        """Reads a card file.
+        """Reads a card file, whoever signed it; `fedscore.card.signing.read_card` also asks who did.
 
         Raises:
             CardError: The file is missing, no JSON, or not a card of this schema.
         """
-        return read_trained(cls, path, called="a card", named="card.json")
+        return read_trained(cls, path, called="a card", named="card.json", schema=SCHEMA)

@@ -14,14 +14,15 @@ __all__ = ["read_trained"]
 _T = TypeVar("_T", bound=BaseModel)
 
 
-def read_trained(kind: type[_T], path: Path, *, called: str, named: str) -> _T:
-    """Reads a file of schema 1.
+def read_trained(kind: type[_T], path: Path, *, called: str, named: str, schema: int) -> _T:
+    """Reads a file of one schema.
 
     Args:
         kind: What it holds.
         path: The file.
         called: What that is called, as "a card".
         named: What its file is called in a folder of results.
+        schema: Its version.
 
     Raises:
         CardError: The file is missing, no JSON, or not of this schema.
@@ -34,6 +35,6 @@ def read_trained(kind: type[_T], path: Path, *, called: str, named: str) -> _T:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise CardError(
-            f"{path}: not {called} of schema 1 ({where or 'file'}: {first['msg']}); "
+            f"{path}: not {called} of schema {schema} ({where or 'file'}: {first['msg']}); "
             "write it anew with the version of fedscore that trained it"
         ) from error

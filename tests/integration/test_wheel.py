@@ -139,7 +139,7 @@ def test_the_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     [own] = [run for run in results["runs"] if run["baseline"] is None]
     assert own["encrypted"]
     assert own["epsilon_spent"] <= own["epsilon"] == 1
-    assert json.loads((tmp_path / "demo" / "card.json").read_text(encoding="utf-8"))["schema_version"] == 1
+    assert json.loads((tmp_path / "demo" / "card.json").read_text(encoding="utf-8"))["schema_version"] == 2
     assert "data:image/" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
 
 

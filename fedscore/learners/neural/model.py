@@ -128,7 +128,7 @@ class NeuralModel(_Frozen):
         Raises:
             CardError: The file is missing, no JSON, or not a model of this schema.
         """
-        return read_trained(cls, path, called="a neural model", named="model.json")
+        return read_trained(cls, path, called="a neural model", named="model.json", schema=1)
 
 
 def model_of(

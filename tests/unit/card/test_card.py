@@ -80,8 +80,8 @@ def test_the_strongest_characteristics_come_first(card: Card) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text[: len(text) // 2], "not a card of schema 1"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 2'), "schema_version"),
+        (lambda text: text[: len(text) // 2], "not a card of schema 2"),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": 1'), "schema_version"),
         (lambda text: text.replace('"intercept_points"', '"points"'), "intercept_points"),
         (lambda _text: "", "not a card"),
         (lambda _text: "[]", "not a card"),

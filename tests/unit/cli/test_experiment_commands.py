@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 
 import simulations.demo
 import simulations.simulate
-from fedscore.card import Bin, Card, CardTable, Scale
+from fedscore.card import Card
 from fedscore.cli.main import app
 from fedscore.contract import Contract, NoiseMode
 from simulations.demo import DemoResult
 from simulations.report import PartyLine
 from simulations.results import Results, Run
 from simulations.scenario import Baseline
+from tests.cards import plain_card, table
 
 RUN = Run(
     learner="scorecard",
@@ -57,28 +58,8 @@ RESULTS = Results(
 
 
 def card() -> Card:
-    tables = tuple(
-        CardTable(
-            name=f"characteristic {number}",
-            parents=(),
-            monotone=None,
-            bins=tuple(
-                Bin(label=f"bin {sign}", cells=(place,), points=sign * number, share=0.5, bad_rate=None)
-                for place, sign in enumerate((1, -1))
-            ),
-        )
-        for number in range(1, 6)
-    )
-    return Card(
-        software_version="0",
-        contract_hash="ab" * 32,
-        contract_name="tiny",
-        outcome="bad",
-        scale=Scale(),
-        intercept_points=500.0,
-        characteristics=tables,
-        interactions=(),
-    )
+    tables = [table(f"characteristic-{number}", [number, -number]) for number in range(1, 6)]
+    return plain_card(*tables, contract_hash="ab" * 32)
 
 
 @pytest.fixture
@@ -132,15 +113,15 @@ def test_the_demo_tells_table_points_parties_and_promises(
         "federated, shared noise 0.7712 0.421 1 5.925 9 1.2 MB 12.5",
         "took 3.2 s",
         "north 1,234 0.6000 0.7000",
-        "characteristic 5",
+        "characteristic-5",
         "+5.0",
         "Promised to one person",
         "Nothing is promised to an organisation",
         "report.html",
     ):
         assert expected in told, expected
-    assert "characteristic 3" in told
-    assert "characteristic 2" not in told
+    assert "characteristic-3" in told
+    assert "characteristic-2" not in told
     assert "all organisations one after another: encrypt 1.5 s, prove 2.2 s, verify 3.8 s, open 4.0 s" in told
     assert "everything else 1.0 s" in told
     assert "histogram: north is silent" in result.stderr

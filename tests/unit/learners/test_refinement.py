@@ -81,4 +81,4 @@ def test_the_card_is_monotone_where_few_rows_and_noise_bend_its_bins(
     for seed in range(8):
         rows = {party.name: make_rows(60, number) for number, party in enumerate(contract.parties)}
         card = train_federation(contract, rows, seed=seed).card
-        assert np.all(np.diff(card.characteristics[0].points_of_cells()[:6]) <= 0)
+        assert np.all(np.diff(card.characteristics[0].hundredths_of_cells()[:6]) <= 0)

@@ -166,7 +166,7 @@ def test_whatever_the_noise_says_points_stay_within_reason(
         }
         card = train_federation(contract, rows, seed=seed).card
         for table in card.tables:
-            assert np.all(np.abs(table.points_of_cells()) <= 4.0 * card.scale.factor + 0.01)
+            assert np.all(np.abs(table.hundredths_of_cells()) <= 400.0 * card.scale.factor + 1)
 
 
 def test_roles_are_told_apart_by_what_they_do_not_hold(
@@ -256,7 +256,7 @@ def test_points_fall_as_risk_rises_where_the_contract_asks_for_it(
         card = train_alone(tiny_contract, make_rows(400, seed)).card
         utilisation = card.characteristics[0]
         assert utilisation.monotone is Direction.INCREASING
-        assert np.all(np.diff(utilisation.points_of_cells()[:6]) <= 0)
+        assert np.all(np.diff(utilisation.hundredths_of_cells()[:6]) <= 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])

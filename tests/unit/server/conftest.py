@@ -16,7 +16,6 @@ import pytest
 from clients.books import NoBooks
 from clients.memory import Memory, MemoryOnly
 from clients.node import Node, Submitter
-from fedscore.card import Card, Scale
 from fedscore.contract import Contract, Party, Role
 from fedscore.data import Rows
 from fedscore.errors import OpeningError
@@ -40,6 +39,7 @@ from server.transport import Silence
 from simulations.keys import committee_names, keyed, simulated_identity
 from simulations.plain import PlainCombiner, PlainMember, PlainSealer
 from simulations.randomness import SeededRandomness
+from tests.cards import plain_card
 
 Answer = Reply | Refusal | Silence
 Hook = Callable[[str, Ask, Answer], Answer]
@@ -209,16 +209,7 @@ class ThreeSums:
         for dimension in (3, 6, 4):
             released = yield Shifted(dimension, shift)
             shift = float(np.abs(released.values).sum() % 1)
-        return Card(
-            software_version="0",
-            contract_hash="0" * 64,
-            contract_name="three sums",
-            outcome="bad",
-            scale=Scale(),
-            intercept_points=shift,
-            characteristics=(),
-            interactions=(),
-        )
+        return plain_card(contract_name="three sums", intercept_points=round(shift, 2))
 
 
 class Shifted(Query):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fedscore.card import Card, Scale
+from fedscore.card import Card
 from server.record import RunRecord, RunStatus, read_record, write_record, write_trained
+from tests.cards import plain_card
 
 RECORD = RunRecord(
     run="1" * 32,
@@ -80,16 +81,7 @@ def test_a_run_that_is_running_or_interrupted_may_go_on(status: RunStatus) -> No
 
 
 def test_a_card_reads_back(tmp_path: Path) -> None:
-    card = Card(
-        software_version="0",
-        contract_hash="0" * 64,
-        contract_name="tiny",
-        outcome="bad",
-        scale=Scale(),
-        intercept_points=1.0,
-        characteristics=(),
-        interactions=(),
-    )
+    card = plain_card(intercept_points=1.0)
 
     write_trained(card, tmp_path)
 

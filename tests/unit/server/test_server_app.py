@@ -11,7 +11,7 @@ import pytest
 from flwr.app import Context, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedscore.card import Card, Scale
+from fedscore.card import Card
 from fedscore.contract import Contract
 from fedscore.errors import (
     CardError,
@@ -39,18 +39,10 @@ from server.workplace import Workplace
 from simulations.in_process_grid import InProcessGrid
 from simulations.keys import SimulatedKeys, committee_names, record_of
 from simulations.loopback.parties import as_toml
+from tests.cards import plain_card
 
 MARKER = "marker-49152"
-CARD = Card(
-    software_version="0",
-    contract_hash="0" * 64,
-    contract_name="tiny",
-    outcome="bad",
-    scale=Scale(),
-    intercept_points=1.0,
-    characteristics=(),
-    interactions=(),
-)
+CARD = plain_card(intercept_points=1.0)
 RESULT = RunResult(
     trained=CARD,
     openings=(np.zeros(2, np.int64),),

@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fedscore.card import Bin, Card, CardTable, Scale
 from fedscore.contract import Contract, Encoding, NeuralModelKind, NeuralTerms, NoiseMode, Training
 from fedscore.learners.neural.architecture import Architecture
 from fedscore.learners.neural.inputs import grid_inputs
@@ -18,6 +17,7 @@ from simulations.report import PartyLine, ReportContent, render
 from simulations.report.neural import described
 from simulations.results import Results, Run
 from simulations.scenario import Baseline
+from tests.cards import plain_card, table
 
 RUN = Run(
     learner="scorecard",
@@ -80,25 +80,12 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def table(name: str, points: list[float]) -> CardTable:
-    bins = tuple(
-        Bin(label=f"{name} bin {place}", cells=(place,), points=value, share=1 / len(points), bad_rate=None)
-        for place, value in enumerate(points)
-    )
-    return CardTable(name=name, parents=(), monotone=None, bins=bins)
-
-
 @pytest.fixture
 def content(tiny_contract: Contract) -> ReportContent:
-    card = Card(
-        software_version="0",
+    card = plain_card(
+        table("utilisation", [10.0, -0.01, -20.0]),
+        table("late_payments", [1.0, -1.0]),
         contract_hash="cd" * 32,
-        contract_name="tiny",
-        outcome="30 days past due",
-        scale=Scale(),
-        intercept_points=500.0,
-        characteristics=(table("utilisation", [10.0, -0.01, -20.0]), table("late_payments", [1.0, -1.0])),
-        interactions=(),
     )
     return ReportContent(
         title="A <title> & more",
