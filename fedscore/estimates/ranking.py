@@ -1,12 +1,13 @@
 """How well a score ranks, from noisy bands: AUC, Gini, KS and recall.
 
 Exact metrics are those of fedscore.metrics on the pooled rows, with risk = -score. Within a band the order of rows is
-unknown; what that can change is bounded without any assumption and added to every interval:
+unknown. What that can change is bounded, for AUC and KS without any assumption, and added to every interval:
 
     AUC      the bands' own AUC counts pairs within a band as half: off by at most Σ_k f_k g_k / 2, where f and g
              are the shares of the bad and of the good rows in band k
     KS       at least max_j F_j - G_j over edges, at most max_j F_(j+1) - G_j: within a band all bad rows may come first
-    recall   the border of the alert lies within one band, and that band's bad rows are alerted or not
+    recall   the border of the alert lies within one band, of whose bad rows a proportion is alerted, up to
+             chance and to odds that change within the band by up to four times what the card says
 
 Noise enters through ratios and products of counts: to first order by their gradients, with the covariance
 of least squares; for the AUC the second order is added.
@@ -253,11 +254,24 @@ def _window(taken: _Floats) -> _Floats:
 
 
 def _bad_rows_at(bands: Bands, taken: _Floats, level: float) -> float:
-    """How many bad rows the band of the border may hold: as many as bands nearby, or as it seems to hold itself."""
-    nearby = _window(taken)
-    usual = max(float(nearby @ bands.bad), 0.0) / float(nearby.sum())
+    """By how many bad rows the band of the border may differ from its proportion.
+
+    It holds as many as bands nearby, or as it seems to hold itself. A random order of its rows is off by half
+    the root of them; odds that change within the band by a factor e^w, four times what the card says, by
+    a share w/8 · 4.
+    """
+    nearby = _window(taken) > 0
+    usual = max(float(bands.bad[nearby].mean()), 0.0)
     usual += two_sided(level) * float(np.sqrt(usual + 1.0))
-    each = np.eye(bands.reference.bands)
+    each = np.eye(bands.reference.bands)[nearby]
     noise = bands.deviations(each, np.zeros_like(each))
-    sure = float(np.max(nearby * (bands.bad - two_sided(level) * noise)))
-    return max(usual, sure)
+    held = max(usual, float(np.max(bands.bad[nearby] - two_sided(level) * noise)))
+    greatest, least = bands.reference.greatest_probabilities, bands.reference.least_probabilities
+    widths = (_log_odds(greatest) - _log_odds(least))[nearby]
+    slope = min(float(np.median(widths)) / 2.0, 1.0)
+    return min(held, held * slope + two_sided(level) * float(np.sqrt(held)) / 2.0)
+
+
+def _log_odds(probability: _Floats) -> _Floats:
+    safe = np.clip(probability, 1e-12, 1.0 - 1e-12)
+    return np.asarray(np.log(safe / (1.0 - safe)))
