@@ -14,6 +14,7 @@ from clients.porter import Porter
 from fedscore.contract import Contract, Learner, NoiseMode, load_contract
 from fedscore.errors import NodeConfigError
 from fedscore.learners.neural.extra import require_neural_extra
+from fedscore.sums import Side
 from fedscore.sums.ceremonies import ceremony_of
 from fedscore.sums.paillier import PaillierMember, PaillierSealer
 from fedscore.sums.series import KeySeries
@@ -158,6 +159,7 @@ def _submitter(
         require_neural_extra()
     return Submitter(
         load_rows=lambda day: load_rows(source, contract, role=role, day=day),
+        load_test_rows=lambda day: load_rows(source, contract, role=role, day=day, side=Side.TEST),
         sealer=PaillierSealer(public_key=record.public_key, party=config.party, signer=identity),
         randomness=randomness,
         answer_seconds=contract.privacy.answer_seconds,

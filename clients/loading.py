@@ -13,8 +13,9 @@ from clients.consent import ConsentCounts, ConsentGate
 from clients.operational import read_tables
 from clients.withdrawals import read_withdrawals
 from fedscore.contract import Contract, Role
-from fedscore.data import ADMITTED, Rows, read_rows, rows_from_table, training_rows
+from fedscore.data import ADMITTED, Rows, read_rows, rows_from_table, test_rows, training_rows
 from fedscore.errors import DataError, NodeConfigError
+from fedscore.sums import Side
 
 __all__ = ["load_consenting", "load_rows"]
 
@@ -23,8 +24,10 @@ logger = logging.getLogger(__name__)
 _ROLE_MODULES = {Role.PLATFORM: platform, Role.COLLECTOR: collector}
 
 
-def load_rows(source: DataSource, contract: Contract, *, role: Role, day: dt.date) -> Rows:
-    """Reads the rows that train a run: from a ready table, or from operational tables as of a date.
+def load_rows(
+    source: DataSource, contract: Contract, *, role: Role, day: dt.date, side: Side = Side.TRAINING
+) -> Rows:
+    """Reads the rows that train a run, or evaluate it: from a ready table, or operational tables as of a date.
 
     Args:
         source: Where the data are.
@@ -34,18 +37,19 @@ def load_rows(source: DataSource, contract: Contract, *, role: Role, day: dt.dat
             day in all its sums. The files are read anew for each sum: an entry that was added to the list of
             withdrawals since the last one counts from this one on, if it has that day, an earlier one or
             none.
+        side: Of the contract's split.
 
     Returns:
-        The training rows; none, if none may be used.
+        The rows of that side; none, if none may be used.
 
     Raises:
         DataError: The data, or the list of withdrawals, do not fit the contract.
     """
-    return load_consenting(source, contract, role=role, day=day)[0]
+    return load_consenting(source, contract, role=role, day=day, side=side)[0]
 
 
 def load_consenting(
-    source: DataSource, contract: Contract, *, role: Role, day: dt.date
+    source: DataSource, contract: Contract, *, role: Role, day: dt.date, side: Side = Side.TRAINING
 ) -> tuple[Rows, ConsentCounts | None]:
     """Reads what `load_rows` reads, and counts what consent leaves out.
 
@@ -54,10 +58,11 @@ def load_consenting(
         contract: Names columns, grids, consent and rules.
         role: The organisation's role.
         day: The day on which the run began.
+        side: Of the contract's split.
 
     Returns:
-        The training rows, and the counts of the gate, which are not to leave the node; None where neither the
-        contract agrees on consent nor a list of withdrawals is kept, so that there is no gate.
+        The rows of that side, and the counts of the gate, which are not to leave the node; None where neither
+        the contract agrees on consent nor a list of withdrawals is kept, so that there is no gate.
 
     Raises:
         DataError: The data, or the list of withdrawals, do not fit the contract.
@@ -69,7 +74,8 @@ def load_consenting(
         if gated
         else None
     )
-    rows = training_rows(_all_rows(source, contract, role, gate), contract)
+    everything = _all_rows(source, contract, role, gate)
+    rows = (training_rows if side is Side.TRAINING else test_rows)(everything, contract)
     if gate is None:
         return rows, None
     logger.info("consent as of %s: %s", day, gate.counts)

@@ -33,7 +33,7 @@ from fedscore.errors import (
 from fedscore.learners.agenda import Agenda, Turn
 from fedscore.messages import SOFTWARE, Ask, Phase, Refusal, RefusalCode, Reply
 from fedscore.messages.transcript import MAXIMUM_LEAD, chain_openings, is_run, submission_digest
-from fedscore.sums import Member, Sealer, noised_total
+from fedscore.sums import Member, Sealer, Side, noised_total
 from fedscore.sums.series import HELLO_DOMAIN, KeySeries, Signer
 from privacy.dp.randomness import RandomSource
 
@@ -88,6 +88,7 @@ class Submitter:
     Attributes:
         load_rows: Reads the training rows that may be used in a run which began on a day; called only when
             they are needed.
+        load_test_rows: Likewise the test rows, for sums that evaluate.
         sealer: Encrypts, proves and signs.
         randomness: Source of the noise.
         answer_seconds: What every answer takes that is computed from rows, in whole multiples; 0 for as long
@@ -98,6 +99,20 @@ class Submitter:
     sealer: Sealer
     randomness: RandomSource
     answer_seconds: int = 0
+    load_test_rows: Callable[[dt.date], Rows] | None = None
+
+    def rows_of(self, side: Side, day: dt.date) -> Rows:
+        """Reads the rows of one side.
+
+        Raises:
+            DataError: The data do not fit the contract.
+            ProtocolError: This node evaluates nothing.
+        """
+        if side is Side.TRAINING:
+            return self.load_rows(day)
+        if self.load_test_rows is None:
+            raise ProtocolError("a sum over test rows, and this node was set up without any")
+        return self.load_test_rows(day)
 
 
 class Node:
@@ -277,7 +292,7 @@ class Node:
         )
         values = noised_total(
             turn.query,
-            self._submitter.load_rows(day),
+            self._submitter.rows_of(turn.envelope.request.side, day),
             turn.envelope.request,
             row_cap=self.contract.rows.row_cap,
             randomness=self._submitter.randomness,

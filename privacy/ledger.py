@@ -29,17 +29,30 @@ back.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fedscore.errors import AccountingError, BudgetExhausted, LedgerMismatch
 from privacy.dp.accounting import Guarantee, covers, guarantee
-from privacy.dp.events import Composed, DistributedGaussian, Event, NonPrivate, PoissonSampledGaussian, leaves
+from privacy.dp.events import (
+    Composed,
+    Disjoint,
+    DistributedGaussian,
+    Event,
+    NonPrivate,
+    PoissonSampledGaussian,
+    aligned,
+    leaves,
+    on_part,
+)
 
 __all__ = ["Charge", "Limits", "RunSpending", "Spending", "event_fields", "event_of"]
 
 _MOST_ALIKE = 10**6
 """More equal sums than this in a row are no history of a source."""
+
+_MOST_PARTS = 1
+"""Test rows are the only part that a run tells apart from all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +105,8 @@ class RunSpending:
 
     @property
     def charged(self) -> Event:
-        """All charges together."""
-        return Composed(events=tuple(charge.event for charge in self.charges))
+        """All charges together; a run divides the records in one way, so its parts compose each by itself."""
+        return aligned(charge.event for charge in self.charges)
 
     @property
     def when_over(self) -> Event:
@@ -182,21 +195,23 @@ def event_fields(event: Event) -> list[dict[str, int]]:
     """Writes what a release, or a program of them, costs, as whole numbers.
 
     Returns:
-        One entry per leaf: the fields of its sum and, if it is sampled, `one_in` and `repetitions`; sorted as
-        evidence is. Equal leaves in a row are one entry with their number, `times`: a line of evidence has a
-        limit.
+        One entry per leaf: the fields of its sum, if it is sampled `one_in` and `repetitions`, and, if it is
+        about one part of the records alone, the number of that `part`, from 1; sorted as evidence is. Equal
+        leaves in a row are one entry with their number, `times`: a line of evidence has a limit.
 
     Raises:
         LedgerMismatch: A part of it is unprotected: that has no place in a ledger.
     """
     fields: list[dict[str, int]] = []
-    for part, alike in itertools.groupby(leaves(event)):
+    for (place, part), alike in itertools.groupby(_placed(event)):
         if isinstance(part, NonPrivate):
             raise LedgerMismatch("a release without noise cannot be charged: use noise, or a simulation")
         if isinstance(part, PoissonSampledGaussian):
             entry = _sum_fields(part.sum) | {"one_in": part.one_in, "repetitions": part.repetitions}
         else:
             entry = _sum_fields(part)
+        if place:
+            entry |= {"part": place}
         times = sum(1 for _ in alike)
         fields.append(dict(sorted((entry | ({"times": times} if times > 1 else {})).items())))
     return fields
@@ -208,7 +223,15 @@ def event_of(fields: Sequence[Mapping[str, int]]) -> Event:
     Raises:
         KeyError, TypeError, AccountingError: A field is missing, unknown or outside its limits.
     """
-    return Composed(events=tuple(leaf for part in fields for leaf in _leaves_of(part)))
+    return aligned(on_part(leaf, place) for part in fields for place, leaf in _leaves_of(part))
+
+
+def _placed(
+    event: Event,
+) -> Iterator[tuple[int, DistributedGaussian | PoissonSampledGaussian | NonPrivate]]:
+    """Leaves with the number of their part; parts within a composition are laid together, which is dearer."""
+    for place, part in enumerate(event.parts if isinstance(event, Disjoint) else (event,)):
+        yield from ((place, leaf) for leaf in leaves(part))
 
 
 def _sum_fields(event: DistributedGaussian) -> dict[str, int]:
@@ -221,16 +244,19 @@ def _sum_fields(event: DistributedGaussian) -> dict[str, int]:
     }
 
 
-def _leaves_of(fields: Mapping[str, int]) -> tuple[Event, ...]:
+def _leaves_of(fields: Mapping[str, int]) -> tuple[tuple[int, Event], ...]:
     rest = dict(fields)
+    place = rest.pop("part") if "part" in rest else 0
+    if not ("part" in fields) <= place <= _MOST_PARTS:
+        raise AccountingError(f"part {place} of the records: parts are numbered from 1 to {_MOST_PARTS}")
     times = rest.pop("times") if "times" in rest else 1
     if not ("times" in fields) + 1 <= times <= _MOST_ALIKE:
         raise AccountingError(f"{times} equal sums in a row: 2 to {_MOST_ALIKE} can be written together")
     if "one_in" not in rest:
-        return (DistributedGaussian(**rest),) * times
+        return ((place, DistributedGaussian(**rest)),) * times
     one_in, repetitions = rest.pop("one_in"), rest.pop("repetitions")
     total = DistributedGaussian(**rest)
-    return (PoissonSampledGaussian(sum=total, one_in=one_in, repetitions=repetitions),) * times
+    return ((place, PoissonSampledGaussian(sum=total, one_in=one_in, repetitions=repetitions)),) * times
 
 
 def _within(spending: Spending, limits: Limits) -> Spending:

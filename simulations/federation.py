@@ -104,7 +104,7 @@ class FederationResult:
         return self.trained
 
 
-def train_federation(
+def train_federation(  # noqa: PLR0913 - a run, and what carries and keeps it
     contract: Contract,
     rows: Mapping[str, Rows],
     *,
@@ -114,6 +114,7 @@ def train_federation(
     wire: Wire = _SHORT_WIRE,
     observer: Observer | None = None,
     identity_of: Callable[[str], Identity] = simulated_identity,
+    test_rows: Mapping[str, Rows] | None = None,
 ) -> FederationResult:
     """Trains a card as a deployment would, with seeded noise.
 
@@ -126,6 +127,7 @@ def train_federation(
         wire: How messages are carried.
         observer: Is told about each round.
         identity_of: The identity of each organisation, whose key the contract's roster has.
+        test_rows: Test rows of every party, if the contract has an evaluation.
     """
     started = time.perf_counter()
     contract = keyed(contract)
@@ -143,6 +145,7 @@ def train_federation(
             books=NoBooks(),
             submitter=Submitter(
                 load_rows=lambda _day, name=name: rows[name],  # type: ignore[misc]  # binds this turn's name
+                load_test_rows=None if test_rows is None else lambda _day, name=name: test_rows[name],  # type: ignore[misc]  # likewise
                 sealer=scheme.sealer(name),
                 randomness=SeededRandomness([seed, number]),
             )
@@ -203,7 +206,7 @@ def train_alone(contract: Contract, rows: Rows) -> FederationResult:
         rows: Training rows.
     """
     started = time.perf_counter()
-    noiseless = contract.with_privacy(noise=NoiseMode.NONE)
+    noiseless = contract.with_evaluation(None).with_privacy(noise=NoiseMode.NONE)
     agenda = Agenda(noiseless, run="0" * 32)
     openings: list[npt.NDArray[np.int64]] = []
     while not agenda.is_finished(openings):

@@ -98,7 +98,13 @@ def federated(
         observer: Is told of each round.
     """
     result = train_federation(
-        contract, dealt.training, seed=seed, encryption=encryption, keys=keys, observer=observer
+        contract,
+        dealt.training,
+        seed=seed,
+        encryption=encryption,
+        keys=keys,
+        observer=observer,
+        test_rows=dealt.test,
     )
     test = dealt.pooled_test
     run = Run(

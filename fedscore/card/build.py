@@ -25,6 +25,7 @@ def build_card(
     intercept: float,
     bad: npt.NDArray[np.float64],
     good: npt.NDArray[np.float64],
+    errors: npt.NDArray[np.float64] | None = None,
 ) -> Card:
     """Builds the card.
 
@@ -35,6 +36,7 @@ def build_card(
         intercept: Log-odds that every record starts from.
         bad: [cells], noisy counts of bad records.
         good: [cells], noisy counts of good records.
+        errors: [cells], standard errors of the log-odds; equal in a bin.
     """
     scale = Scale()
     tables = []
@@ -42,7 +44,8 @@ def build_card(
     for table in contract.tables:
         cells = slice(start, start + table.size)
         points = -scale.factor * cell_log_odds[cells]
-        tables.append(_table(table, points, bin_of_cell[cells], bad[cells], good[cells]))
+        point_errors = None if errors is None else scale.factor * errors[cells]
+        tables.append(_table(table, points, bin_of_cell[cells], bad[cells], good[cells], point_errors))
         start = cells.stop
     return Card(
         software_version=version("fedscore"),
@@ -65,6 +68,7 @@ def _table(
     bins: npt.NDArray[np.int64],
     bad: npt.NDArray[np.float64],
     good: npt.NDArray[np.float64],
+    errors: npt.NDArray[np.float64] | None,
 ) -> CardTable:
     total = max(float(np.maximum(bad + good, 0.0).sum()), 1.0)
     entries = []
@@ -77,6 +81,7 @@ def _table(
                 cells=tuple(cells.tolist()),
                 # + 0.0 turns the negative zero of rounding into zero
                 points=round(float(points[cells[0]]), DECIMALS) + 0.0,
+                standard_error=None if errors is None else round(float(errors[cells[0]]), DECIMALS),
                 share=round(max(count, 0.0) / total, 6),
                 bad_rate=round(min(max(bad_count / count, 0.0), 1.0), 6) if count >= 1.0 else None,
             )

@@ -196,6 +196,15 @@ class Card(BaseModel):
                     "otherwise: bin them by the contract that the card names"
                 )
 
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """The least and the greatest score that cells can add up to."""
+        least = greatest = hundredths(self.intercept_points)
+        for points in self._points:
+            least += int(points.min())
+            greatest += int(points.max())
+        return least / 100.0, greatest / 100.0
+
     def strongest(self, count: int) -> tuple[CardTable, ...]:
         """Returns the characteristics whose points spread most over the training records."""
         ranked = sorted(self.characteristics, key=lambda table: table.spread, reverse=True)

@@ -218,6 +218,7 @@ class Evaluation(_Frozen):
         level: Of all intervals, as 0.99.
         records: Noisy number of test rows.
         measures: Metrics of the whole score.
+        not_measured: Names of metrics that noise or too few rows hide.
         calibration: By band of scores, as "505 to 520": the observed bad rate; `predicted` beside it.
         predicted: Mean predicted probability, one for each entry of `calibration`.
         grades: The observed bad rate of each grade, in the order of the card's grades.
@@ -227,6 +228,7 @@ class Evaluation(_Frozen):
     level: float = Field(gt=0, lt=1)
     records: float
     measures: tuple[Measure, ...]
+    not_measured: tuple[str, ...] = ()
     calibration: tuple[Measure, ...] = ()
     predicted: tuple[float, ...] = ()
     grades: tuple[Measure, ...] = ()

@@ -227,12 +227,15 @@ class Contract(Term):
     def with_neural(self, terms: NeuralTerms | None) -> Contract:
         """The same contract with a neural model to train; with the scorecard if there are no terms.
 
+        What belongs to a scorecard alone (grades, evaluation, groups) goes with it.
+
         Raises:
             ContractError: The result would be inconsistent.
         """
+        if terms is None:
+            return self._changed(learner=Learner.SCORECARD, neural=None)
         return self._changed(
-            learner=Learner.SCORECARD if terms is None else Learner.NEURAL,
-            neural=None if terms is None else terms.model_dump(),
+            learner=Learner.NEURAL, neural=terms.model_dump(), grades=None, evaluation=None, groups=()
         )
 
     def with_grades(self, terms: GradeTerms | None) -> Contract:
@@ -244,12 +247,14 @@ class Contract(Term):
         return self._changed(grades=None if terms is None else terms.model_dump())
 
     def with_evaluation(self, terms: EvaluationTerms | None) -> Contract:
-        """The same contract with other metrics from private sums; without any if there are no terms.
+        """The same contract with other private metrics; without any, and groups, if there are no terms.
 
         Raises:
             ContractError: The result would be inconsistent.
         """
-        return self._changed(evaluation=None if terms is None else terms.model_dump())
+        if terms is None:
+            return self._changed(evaluation=None, groups=())
+        return self._changed(evaluation=terms.model_dump())
 
     def _changed(self, **sections: object) -> Contract:
         try:

@@ -104,6 +104,11 @@ class Split(Term):
         """Whether any rows are kept for testing."""
         return self.test_share > 0.0
 
+    @property
+    def separates_persons(self) -> bool:
+        """Whether no person has rows on both sides, so that what is done to both costs a person no more."""
+        return True
+
 
 class NoiseMode(StrEnum):
     """Who adds how much of a sum's noise."""

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from fedscore.contract import (
     CellKind,
     Characteristic,
+    Contract,
     Derived,
     Gridded,
     InteractionSide,
@@ -22,7 +23,7 @@ from fedscore.contract import (
 )
 from fedscore.data.formulas import evaluate
 
-__all__ = ["Values", "cells_of", "code_text", "level_places"]
+__all__ = ["Values", "cells_of", "code_text", "group_cells_of", "level_places"]
 
 _Floats = npt.NDArray[np.float64]
 _Cells = npt.NDArray[np.int32]
@@ -81,6 +82,25 @@ def cells_of(values: Values, contract: Gridded, *, role: Role) -> _Cells:
             continue
         first, second = (_side_cells(side, clean, values) for side in sides)
         result[:, place] = first * (interaction.second.value_cells + 1) + second
+    return result
+
+
+def group_cells_of(values: Values, contract: Contract, *, role: Role) -> _Cells:
+    """The cell of every row in every group that the contract compares.
+
+    Args:
+        values: Values of every characteristic that the role holds.
+        contract: Names the groups.
+        role: Whose rows these are.
+
+    Returns:
+        [n, g] indices, in the order of `contract.groups`; the last cell holds everybody else, and all rows of
+        a role that does not hold the characteristic.
+    """
+    clean = _clean_numbers(values, contract, role) if contract.groups else {}
+    result = np.empty((values.size, len(contract.groups)), dtype=np.int32)
+    for place, group in enumerate(contract.groups):
+        result[:, place] = _side_cells(group, clean, values)
     return result
 
 

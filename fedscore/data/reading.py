@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from fedscore.contract import Contract, Role, ValueType
-from fedscore.data.cells import Values, cells_of
+from fedscore.data.cells import Values, cells_of, group_cells_of
 from fedscore.data.columns import ColumnReader
 from fedscore.data.gates import RowGate, require_gate
 from fedscore.data.problems import Problems
@@ -93,7 +93,10 @@ def _rows(source: Source, contract: Contract, role: Role, gate: RowGate | None) 
         if outcome is not None and not problems:
             cells = cells_of(values, contract, role=role)
             persons = ids[rules.person or rules.id]
-            parts.append(Rows(cells=cells, outcome=outcome, ids=ids[rules.id], persons=persons))
+            groups = group_cells_of(values, contract, role=role)
+            parts.append(
+                Rows(cells=cells, outcome=outcome, ids=ids[rules.id], persons=persons, groups=groups)
+            )
     problems.count(rules.id, repeated, "with the identifier of an earlier row: keep one row of each")
     problems.raise_if_any()
     return Rows.concatenate([_no_rows(contract), *parts])
@@ -104,6 +107,7 @@ def _no_rows(contract: Contract) -> Rows:
         cells=np.empty((0, len(contract.tables)), dtype=np.int32),
         outcome=np.empty(0, dtype=np.int8),
         ids=np.empty(0, dtype=object),
+        groups=np.empty((0, len(contract.groups)), dtype=np.int32),
     )
 
 

@@ -17,6 +17,7 @@ Texts = npt.NDArray[np.object_] | npt.NDArray[np.str_]
 """[n] of `str`."""
 
 _SAME_AS_IDS: npt.NDArray[np.object_] = np.empty(0, dtype=object)
+_NO_GROUPS: npt.NDArray[np.int32] = np.empty((0, 0), dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -31,6 +32,7 @@ class Rows:
         ids: [n] the rows' ids as text, unique within a file.
         persons: [n] the persons' ids as text, where the contract names their column. Left out, every row is a
             person of its own and `persons` is `ids`.
+        groups: [n, g] index of the row's cell within each of the contract's g groups; none if left out.
 
     Raises:
         DataError: Shapes do not agree, a type is another, a cell is negative, or an outcome is outside {0,
@@ -41,10 +43,14 @@ class Rows:
     outcome: npt.NDArray[np.int8]
     ids: Texts
     persons: Texts = field(default_factory=lambda: _SAME_AS_IDS)
+    groups: npt.NDArray[np.int32] = field(default_factory=lambda: _NO_GROUPS)
 
     def __post_init__(self) -> None:
         if self.persons is _SAME_AS_IDS:
             object.__setattr__(self, "persons", self.ids)
+        if self.groups is _NO_GROUPS:
+            object.__setattr__(self, "groups", np.empty((len(self.ids), 0), dtype=np.int32))
+        _check_array("groups", self.groups, dtypes=(np.dtype(np.int32),), shape=(len(self.ids), None))
         _check_array("cells", self.cells, dtypes=(np.dtype(np.int32),), shape=(len(self.ids), None))
         _check_array("outcome", self.outcome, dtypes=(np.dtype(np.int8),), shape=(len(self.ids),))
         for name, texts in (("ids", self.ids), ("persons", self.persons)):
@@ -76,6 +82,7 @@ class Rows:
             outcome=self.outcome[index],
             ids=self.ids[index],
             persons=self.persons[index],
+            groups=self.groups[index],
         )
 
     @staticmethod
@@ -91,10 +98,10 @@ class Rows:
         Raises:
             DataError: There is no part, or parts differ in their number of tables.
         """
-        widths = {part.cells.shape[1] for part in parts}
+        widths = {(part.cells.shape[1], part.groups.shape[1]) for part in parts}
         if len(widths) != 1:
             raise DataError(
-                f"rows with {sorted(widths)} tables cannot be joined: "
+                f"rows with {sorted(widths)} tables and groups cannot be joined: "
                 "pass one part or more, all of one contract"
             )
         return Rows(
@@ -102,6 +109,7 @@ class Rows:
             outcome=np.concatenate([part.outcome for part in parts]),
             ids=np.concatenate([part.ids for part in parts]),
             persons=np.concatenate([part.persons for part in parts]),
+            groups=np.concatenate([part.groups for part in parts]),
         )
 
 

@@ -16,9 +16,9 @@ from fedscore.errors import AccountingError, BudgetExhausted, ProtocolError
 from fedscore.learners.choice import program_of
 from fedscore.learners.pricing import price_program
 from fedscore.learners.program import Program, Steps, Trained
-from fedscore.sums import Envelope, Query, SumRequest, Update, chain_openings, derive_request
+from fedscore.sums import Envelope, Query, Side, SumRequest, Update, chain_openings, derive_request
 from privacy.dp.accounting import Guarantee, guarantee
-from privacy.dp.events import Composed
+from privacy.dp.events import Composed, aligned
 
 __all__ = ["Agenda", "Turn"]
 
@@ -65,16 +65,21 @@ class Agenda:
         self._contract_hash = contract.hash()
         self._program: Program = program if program is not None else program_of(contract)
         self._plan = self._program.plan
-        if sum((planned.share for planned in self._plan), Fraction(0)) != 1:
-            raise AccountingError("the shares of the program's sums do not add to one: this is a defect")
+        for side in {planned.side for planned in self._plan}:
+            shares = [planned.share for planned in self._plan if planned.side is side]
+            if sum(shares, Fraction(0)) != 1:
+                raise AccountingError(f"the shares of the {side} sums do not add to one: this is a defect")
         priced = price_program(self._plan, contract)
         self._mus = priced.mus
         self.requests, self.spares, self.spare_factor = priced.requests, priced.spares, priced.spare_factor
-        self.event = Composed(events=tuple(request.event for request in (*self.requests, *self.spares)))
+        events = [request.event for request in (*self.requests, *self.spares)]
+        self.event = aligned(events)
         rules = contract.rows
         group = rules.organisations_per_person * rules.rows_per_person
         self.record: Guarantee = guarantee(self.event, delta=contract.privacy.delta)
-        self.person: Guarantee = guarantee(self.event, delta=contract.privacy.delta, group=group)
+        # Where a person may be on both sides, what both cost comes together.
+        of_person = self.event if contract.split.separates_persons else Composed(events=tuple(events))
+        self.person: Guarantee = guarantee(of_person, delta=contract.privacy.delta, group=group)
         noisy = contract.privacy.noise is not NoiseMode.NONE
         if noisy and self.record.epsilon > contract.privacy.epsilon:
             raise BudgetExhausted(
@@ -219,6 +224,8 @@ def _told(request: SumRequest) -> dict[str, int | str]:
         "shares": 1 if request.local is not None else request.parties,
         "dimension": noise.dimension,
     }
+    if request.side is not Side.TRAINING:
+        told["side"] = request.side.value
     if request.one_in > 1:
         told["one_in"] = request.one_in
     if request.local is not None:

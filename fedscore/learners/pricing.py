@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from fedscore.contract import Contract, NoiseMode
-from fedscore.sums import PlannedSum, SumRequest, derive_request
+from fedscore.sums import PlannedSum, Side, SumRequest, derive_request
 from privacy.dp.accounting import gaussian_mu, guarantee
 from privacy.dp.discrete_lemma import ROUNDING_VARIANCE
-from privacy.dp.events import Composed
+from privacy.dp.events import aligned
 
 __all__ = ["DELTA_RESERVE", "PricedProgram", "price_program"]
 
@@ -36,7 +36,8 @@ class PricedProgram:
         mus: [sums], what each may cost: its Gaussian-DP parameter if every record took part.
         requests: [sums], at their largest dimension.
         spares: What the spare rounds are charged as.
-        spare_factor: By how much the spare rounds multiply the variance of every sum's noise.
+        spare_factor: By how much the spare rounds multiply the variance of every sum's noise; the larger of
+            the two sides'.
     """
 
     mus: tuple[float, ...]
@@ -49,13 +50,30 @@ def price_program(plan: Sequence[PlannedSum], contract: Contract) -> PricedProgr
     """Gives every sum its noise.
 
     Args:
-        plan: Of the program; shares add up to one.
+        plan: Of the program; the shares of each side add up to one.
         contract: With its roster.
 
     Raises:
         NoiseError: No honest share of noise would be left.
         LayoutError: A sum's values would not fit into slots.
     """
+    priced = {
+        side: _price_side(own, contract)
+        for side in Side
+        if (own := [planned for planned in plan if planned.side is side])
+    }
+    # Each side has the whole budget: no record is on both.
+    of_side = {side: iter(zip(one.mus, one.requests, strict=True)) for side, one in priced.items()}
+    placed = [next(of_side[planned.side]) for planned in plan]
+    return PricedProgram(
+        mus=tuple(mu for mu, _ in placed),
+        requests=tuple(request for _, request in placed),
+        spares=tuple(spare for one in priced.values() for spare in one.spares),
+        spare_factor=max((one.spare_factor for one in priced.values()), default=Fraction(1)),
+    )
+
+
+def _price_side(plan: Sequence[PlannedSum], contract: Contract) -> PricedProgram:
     terms = contract.privacy
     kinds = _kinds(plan)
     spare_factor = 1 + terms.spare_rounds * sum(
@@ -146,7 +164,7 @@ def _sampled(
 
     def is_within(parts: int) -> bool:
         priced = at(parts)
-        event = Composed(events=tuple(request.event for request in (*priced.requests, *priced.spares)))
+        event = aligned(request.event for request in (*priced.requests, *priced.spares))
         return guarantee(event, delta=contract.privacy.delta).epsilon <= contract.privacy.epsilon
 
     low, high = 1, 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from typing import Protocol
 
@@ -19,7 +20,19 @@ from fedscore.data import Rows
 from fedscore.errors import AccountingError
 from fedscore.sums.contributions import Contributions
 
-__all__ = ["PlannedSum", "Query", "Released", "StepSum", "Update"]
+__all__ = ["PlannedSum", "Query", "Released", "Side", "StepSum", "Update"]
+
+
+class Side(StrEnum):
+    """Whose rows a sum is over. No record is on both sides of the contract's split."""
+
+    TRAINING = "training"
+    TEST = "test"
+
+    @property
+    def part(self) -> int:
+        """Number of the part of the records, for the accounting (`privacy.dp.events.on_part`)."""
+        return int(self is Side.TEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +41,7 @@ class PlannedSum:
 
     Attributes:
         name: What the sum is for.
-        share: The part of the program's μ² that it gets; the shares of a program add to one.
+        share: The part of its side's μ² that it gets; the shares of each side of a program add to one.
         sensitivity_squared: Largest squared L2 norm of one record's contribution, in units.
         largest: Largest absolute value of one coordinate of it, in units.
         integral: Whether contributions are integers as they are (counts).
@@ -36,6 +49,7 @@ class PlannedSum:
         one_in: Each record takes part with chance 1 / one_in, by secret coins of its holder; 1 for all.
         local_steps: Steps of an `Update`, each of the same sensitivity; `largest` then bounds the update. 0
             for a `Query`.
+        side: Whose rows it is over.
     """
 
     name: str
@@ -46,6 +60,7 @@ class PlannedSum:
     dimension_limit: int
     one_in: int = 1
     local_steps: int = 0
+    side: Side = Side.TRAINING
 
     def __post_init__(self) -> None:
         if self.one_in < 1 or self.local_steps < 0:

@@ -16,11 +16,18 @@ import numpy.typing as npt
 
 from fedscore.contract import Contract, NoiseMode
 from fedscore.errors import LayoutError, NoiseError
-from fedscore.sums.query import PlannedSum, Released
+from fedscore.sums.query import PlannedSum, Released, Side
 from privacy.dp.accounting import variance_for_mu
 from privacy.dp.discrete_gaussian import noise_bound
 from privacy.dp.discrete_lemma import ROUNDING_VARIANCE
-from privacy.dp.events import Composed, DistributedGaussian, Event, NonPrivate, PoissonSampledGaussian
+from privacy.dp.events import (
+    Composed,
+    DistributedGaussian,
+    Event,
+    NonPrivate,
+    PoissonSampledGaussian,
+    on_part,
+)
 from privacy.paillier.packing import SlotLayout
 
 __all__ = ["LocalSteps", "SumRequest", "derive_request"]
@@ -90,6 +97,7 @@ class SumRequest:
         slots: Values per plaintext.
         one_in: Each record takes part with chance 1 / one_in.
         local: The steps of an update, which carry the noise then; none for a sum over records.
+        side: Whose rows it is over.
     """
 
     name: str
@@ -104,6 +112,7 @@ class SumRequest:
     slots: int
     one_in: int = 1
     local: LocalSteps | None = None
+    side: Side = Side.TRAINING
 
     @property
     def layout(self) -> SlotLayout:
@@ -112,7 +121,11 @@ class SumRequest:
 
     @property
     def event(self) -> Event:
-        """What releasing this sum costs."""
+        """What releasing this sum costs: the records of its side alone."""
+        return on_part(self._undivided_event, self.side.part)
+
+    @property
+    def _undivided_event(self) -> Event:
         if self.local is not None:
             return self._local_event(self.local)
         if self.share_variance == 0:
@@ -301,4 +314,5 @@ def _fitted(  # noqa: PLR0913 - the numbers of a request
         slots=layout.slots,
         one_in=planned.one_in,
         local=local,
+        side=planned.side,
     )

@@ -14,6 +14,9 @@ Formal guarantees:
   of one fixed post-processing of a Gaussian around the sampled records' sum. Samples have the same
   probabilities in both, so the mixtures over all samples are within exp(±lambda) too, and the second one is
   that post-processing of the sampled Gaussian mechanism. Every repetition owes its lambda and its tail anew.
+- What was done to disjoint parts of the records costs what the dearest part costs (parallel composition): a
+  record that is added or removed is in one part, and what is asked of the others depends on it through
+  released results alone, which is post-processing.
 - Who knows a record's coin knows whether it was sampled, and for them there is no amplification. So the price
   is against everyone but the record's own organisation, which has the record anyway.
 """
@@ -27,7 +30,15 @@ from fractions import Fraction
 
 from fedscore.errors import AccountingError
 from privacy.dp.discrete_lemma import GaussianBound, gaussian_bound, sum_slack, variance_for_mu
-from privacy.dp.events import DistributedGaussian, Event, NonPrivate, PoissonSampledGaussian, leaves
+from privacy.dp.events import (
+    Composed,
+    Disjoint,
+    DistributedGaussian,
+    Event,
+    NonPrivate,
+    PoissonSampledGaussian,
+    leaves,
+)
 from privacy.dp.gaussian import SMALLEST_DELTA, check_delta, gaussian_delta, gaussian_epsilon, gaussian_mu
 from privacy.dp.renyi import epsilon_of_curve, exact_curve, order_price, renyi_curve
 
@@ -76,10 +87,11 @@ def guarantee(event: Event, *, delta: float, group: int = 1) -> Guarantee:
     Args:
         event: What was, or will be, released.
         delta: The delta that the promise may have, `gaussian.SMALLEST_DELTA` to below 1.
-        group: Records in which neighbours differ: 1 for the record level; for the person level the number of
-            organisations times that of rows per organisation that one person may have. Exact for full-batch
-            programs. For others it is what any (e, d) promises to k records, (k e, d (exp(k e) - 1) / (exp(e)
-            - 1)), which is conservative: several times dearer than a price made for groups would be.
+        group: Records in which neighbours differ, all in the same part where parts are disjoint: 1 for the
+            record level; for the person level the number of organisations times that of rows per organisation
+            that one person may have. Exact for full-batch programs. For others it is what any (e, d) promises
+            to k records, (k e, d (exp(k e) - 1) / (exp(e) - 1)), which is conservative: several times dearer
+            than a price made for groups would be.
 
     Returns:
         The guarantee. Its epsilon is infinite if a part is `NonPrivate`, or if the chance of a redraw, times
@@ -107,7 +119,7 @@ def guarantee(event: Event, *, delta: float, group: int = 1) -> Guarantee:
             lambda within: priced(lambda left: epsilon_of_curve(curve, left), within), delta, group
         )
     else:
-        mu = _root_rounded_up(group**2 * sum((bound.mu_squared for bound, _ in bounds), start=Fraction()))
+        mu = _root_rounded_up(group**2 * _mu_squared(event))
         epsilon = priced(lambda left: gaussian_epsilon(mu, left), delta)
     return Guarantee(epsilon=epsilon, delta=delta, mu=mu, slack_lambda=slack, group=group)
 
@@ -134,7 +146,7 @@ def renyi_epsilon(event: Event, delta: float, *, group: int = 1) -> float:
 
     A second opinion, which usually asks for 6 to 9 per cent more noise than the exact price. A round is
     (s² / 2)-concentrated with s = Delta / sqrt(k v) + tau sqrt(D), where tau <= 10 (k - 1) exp(-pi² v)
-    (Kairouz, Liu and Steinke 2021, Proposition 14); rounds add up.
+    (Kairouz, Liu and Steinke 2021, Proposition 14); rounds add up, also those of disjoint parts.
 
     Args:
         event: What was, or will be, released.
@@ -166,6 +178,15 @@ def _rounds(event: Event, group: int) -> list[_Leaf] | None:
     parts = list(leaves(event))
     protected = [part for part in parts if not isinstance(part, NonPrivate)]
     return protected if len(protected) == len(parts) else None
+
+
+def _mu_squared(event: Event) -> Fraction:
+    """Of a full-batch event without unprotected parts; that of disjoint parts is the largest."""
+    if isinstance(event, Disjoint):
+        return max(_mu_squared(part) for part in event.parts)
+    if isinstance(event, Composed):
+        return sum((_mu_squared(part) for part in event.events), start=Fraction())
+    return _bound(event)[0].mu_squared if isinstance(event, _Leaf) else Fraction()
 
 
 def _is_sampled(event: Event) -> bool:

@@ -7,13 +7,23 @@ events: one record of one organisation is added or removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 from fedscore.errors import AccountingError
 
-__all__ = ["Composed", "DistributedGaussian", "Event", "NonPrivate", "PoissonSampledGaussian", "leaves"]
+__all__ = [
+    "Composed",
+    "Disjoint",
+    "DistributedGaussian",
+    "Event",
+    "NonPrivate",
+    "PoissonSampledGaussian",
+    "aligned",
+    "leaves",
+    "on_part",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +126,34 @@ class Composed:
         if not isinstance(events, tuple) or not all(isinstance(event, Event) for event in events):
             raise AccountingError(
                 "a composition must be a tuple of events (DistributedGaussian, PoissonSampledGaussian, "
-                "Composed, NonPrivate); anything else has no price"
+                "Composed, Disjoint, NonPrivate); anything else has no price"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disjoint:
+    """Events on parts of the records that have no record in common, such as training and test rows.
+
+    Which part a record belongs to depends on the record alone, and was fixed before the first event. Queries
+    on one part may be chosen after results of the others.
+
+    Attributes:
+        parts: What was done to each part; two or more.
+
+    Raises:
+        AccountingError: `parts` is no tuple of two events or more.
+    """
+
+    parts: tuple[Event, ...]
+
+    def __post_init__(self) -> None:
+        parts: object = self.parts
+        if (
+            not isinstance(parts, tuple)
+            or len(parts) < 2
+            or not all(isinstance(event, Event) for event in parts)
+        ):
+            raise AccountingError("disjoint parts must be a tuple of two events or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +161,46 @@ class NonPrivate:
     """Something was released without protection: its epsilon, and that of what contains it, is infinite."""
 
 
-Event: TypeAlias = DistributedGaussian | PoissonSampledGaussian | Composed | NonPrivate
+Event: TypeAlias = DistributedGaussian | PoissonSampledGaussian | Composed | Disjoint | NonPrivate
 """Everything that an accountant can be asked to price."""
 
 
 def leaves(event: Event) -> Iterator[DistributedGaussian | PoissonSampledGaussian | NonPrivate]:
-    """Yields the events that `event` is composed of, compositions taken apart, in order."""
-    if isinstance(event, Composed):
-        for part in event.events:
+    """Yields the events that `event` is made of, in order: compositions and disjoint parts taken apart.
+
+    All of them together cost at least what `event` costs.
+    """
+    if isinstance(event, Composed | Disjoint):
+        for part in event.events if isinstance(event, Composed) else event.parts:
             yield from leaves(part)
     else:
         yield event
+
+
+def on_part(event: Event, part: int) -> Event:
+    """An event on the records of one part alone; part 0 is whatever is not divided.
+
+    Args:
+        event: What is done to the part.
+        part: Its number, from 0.
+    """
+    return event if part == 0 else Disjoint(parts=(*(Composed(events=()),) * part, event))
+
+
+def aligned(events: Iterable[Event]) -> Event:
+    """Composes events part by part, where all of them divide the records in the same way.
+
+    A composition of them costs more: it takes the dearest part of each, as if each had divided the records
+    differently.
+
+    Args:
+        events: Each as `on_part` makes it, or composed so before.
+    """
+    parts: list[list[Event]] = [[]]
+    for event in events:
+        own = event.parts if isinstance(event, Disjoint) else (event,)
+        parts.extend([] for _ in range(len(own) - len(parts)))
+        for held, part in zip(parts, own, strict=False):
+            held.append(part)
+    composed = tuple(Composed(events=tuple(held)) for held in parts)
+    return composed[0] if len(composed) == 1 else Disjoint(parts=composed)

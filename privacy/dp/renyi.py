@@ -20,6 +20,7 @@ and tails `privacy.dp.accounting` adds.
   Without the exponentials the sum is 1, so what is computed is log1p of a sum of positive terms: no digits
   cancel. Between whole orders, (alpha - 1) D is the logarithm of a moment, hence convex in alpha, and lies
   below its chord; at alpha = 1 it is 0. And sampling never costs more than the full batch.
+- Disjoint parts of the records: the largest of the parts' divergences, order by order.
 
 All sums are of exact fractions: a program that leaves something out is never found dearer, and the order of
 its parts does not matter.
@@ -29,6 +30,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache, lru_cache
 
@@ -36,7 +38,14 @@ import numpy as np
 import numpy.typing as npt
 
 from privacy.dp.discrete_lemma import gaussian_bound
-from privacy.dp.events import DistributedGaussian, Event, NonPrivate, leaves
+from privacy.dp.events import (
+    Composed,
+    Disjoint,
+    DistributedGaussian,
+    Event,
+    NonPrivate,
+    PoissonSampledGaussian,
+)
 
 __all__ = ["ORDERS", "epsilon_of_curve", "exact_curve", "order_price", "renyi_curve"]
 
@@ -79,19 +88,38 @@ def exact_curve(event: Event) -> tuple[Fraction, ...] | None:
     """As `renyi_curve`, before it is rounded; None if a part of the event is unprotected."""
     sampled: Counter[tuple[int, Fraction]] = Counter()
     full_batch: Counter[Fraction] = Counter()
-    for part in leaves(event):
+    divided: list[tuple[Fraction, ...]] = []
+    for part in _undivided(event):
         if isinstance(part, NonPrivate):
             return None
-        if isinstance(part, DistributedGaussian):
+        if isinstance(part, Disjoint):
+            curves_of_parts = [exact_curve(one) for one in part.parts]
+            known = [curve for curve in curves_of_parts if curve is not None]
+            if len(known) < len(curves_of_parts):
+                return None
+            divided.append(tuple(map(max, zip(*known, strict=True))))
+        elif isinstance(part, DistributedGaussian):
             full_batch[gaussian_bound(part).mu_squared] += 1
         else:
             sampled[part.one_in, gaussian_bound(part.sum).mu_squared] += part.repetitions
     mu_squared = sum((times * square for square, times in full_batch.items()), start=Fraction())
     curves = [(times, _sampled_curve(*key)) for key, times in sampled.items()]
+    curves += [(1, curve) for curve in divided]
     return tuple(
         sum((times * curve[place] for times, curve in curves), start=Fraction(order) * mu_squared / 2)
         for place, order in enumerate(ORDERS)
     )
+
+
+def _undivided(
+    event: Event,
+) -> Iterator[DistributedGaussian | PoissonSampledGaussian | Disjoint | NonPrivate]:
+    """Takes compositions apart, and leaves what was done to disjoint parts together."""
+    if isinstance(event, Composed):
+        for part in event.events:
+            yield from _undivided(part)
+    else:
+        yield event
 
 
 def epsilon_of_curve(curve: npt.NDArray[np.float64], delta: float) -> float:

@@ -1,32 +1,40 @@
-"""The scorecard's program: nine private sums, from a histogram to points per bin.
+"""The scorecard's program: nine private sums, from a histogram to points per bin, and what follows them.
 
 1. Histogram of every table: bins and weights of evidence.
 2. Covariance of the standardised weights of evidence: preconditioner.
 3. Gradients of a logistic regression on them; the mean of the later iterates is kept.
 4. Residual histograms: each bin is moved by a damped Jacobi-Newton step, so the card keeps its form.
+5. If the contract has grades: the scores of bad and good records, for calibration and cut-offs.
+6. If it has an evaluation: sums over the test rows, which no sum before has seen.
 
 Because the program sees sums alone, its card does not depend on how rows are spread over parties.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from fedscore.card import Card, build_card
-from fedscore.contract import Contract
+from fedscore.contract import Contract, GradeTerms
+from fedscore.estimates.strategy import SumBound
 from fedscore.learners.program import Steps, settled
 from fedscore.learners.scorecard.axes import Axes
+from fedscore.learners.scorecard.calibration import calibrate, calibrated
+from fedscore.learners.scorecard.evaluation import evaluated, evaluation_plan
 from fedscore.learners.scorecard.evidence import Evidence, weigh
+from fedscore.learners.scorecard.grading import grades_of, score_bands
 from fedscore.learners.scorecard.monotone import make_monotone
 from fedscore.learners.scorecard.queries import Covariance, Gradient, Histogram, LinearModel, Residuals
 from fedscore.learners.scorecard.refinement import Refinement
 from fedscore.learners.scorecard.regression import first_slopes, precondition, standardise, step
 from fedscore.learners.scorecard.roles import RoleOffsets
+from fedscore.learners.scorecard.scores import ScoreCounts, ScoreSum, score_sum_bound
 from fedscore.learners.scorecard.settings import Settings
+from fedscore.learners.scorecard.standard_errors import log_odds_errors
 from fedscore.sums import PlannedSum
 
 __all__ = ["Scorecard"]
@@ -46,7 +54,18 @@ class Scorecard:
 
     @property
     def plan(self) -> tuple[PlannedSum, ...]:
-        """Histogram, covariance, gradients, residual histograms."""
+        """Histogram, covariance, gradients, residual histograms; then scores, and the test side's sums."""
+        of_training = self._training_plan
+        if self.contract.grades is not None:
+            share = Fraction(self.contract.grades.budget_share).limit_denominator(10**6)
+            of_training = (
+                *(replace(planned, share=planned.share * (1 - share)) for planned in of_training),
+                _planned("scores", share, score_sum_bound()),
+            )
+        return (*of_training, *evaluation_plan(self.contract))
+
+    @property
+    def _training_plan(self) -> tuple[PlannedSum, ...]:
         settings, axes = self.settings, Axes.of(self.contract)
         columns = len(axes) + 1
         radius_squared = settings.covariance_radius**2
@@ -133,9 +152,23 @@ class Scorecard:
             intercept = float(settled(np.array([intercept + shift]))[0])
             limit = settings.largest_log_odds
             log_odds = settled(np.clip(log_odds + moves, -limit, limit))
-        return self._card(settled(make_monotone(axes, log_odds, evidence)), intercept, evidence)
+        errors = log_odds_errors(axes, evidence, released.deviation, settings)
+        card = self._card(settled(make_monotone(axes, log_odds, evidence)), intercept, evidence, errors)
+        if self.contract.grades is not None:
+            scores = ScoreSum(card)
+            released = yield scores
+            card = _graded(card, ScoreCounts.of(scores, released), self.contract.grades)
+        if self.contract.evaluation is not None:
+            card = yield from evaluated(card, self.contract)
+        return card
 
-    def _card(self, log_odds: npt.NDArray[np.float64], intercept: float, evidence: Evidence) -> Card:
+    def _card(
+        self,
+        log_odds: npt.NDArray[np.float64],
+        intercept: float,
+        evidence: Evidence,
+        errors: npt.NDArray[np.float64],
+    ) -> Card:
         return build_card(
             self.contract,
             cell_log_odds=log_odds,
@@ -143,4 +176,22 @@ class Scorecard:
             intercept=intercept,
             bad=evidence.bad,
             good=evidence.good,
+            errors=errors,
         )
+
+
+def _planned(name: str, share: Fraction, bound: SumBound) -> PlannedSum:
+    return PlannedSum(
+        name=name,
+        share=share,
+        sensitivity_squared=bound.sensitivity_squared,
+        largest=bound.largest,
+        integral=False,
+        dimension_limit=bound.dimension_limit,
+    )
+
+
+def _graded(card: Card, counts: ScoreCounts, terms: GradeTerms) -> Card:
+    """Calibrates, then cuts into grades."""
+    card, counts = calibrated(card, counts, calibrate(card, counts))
+    return card.model_copy(update={"grades": grades_of(card, counts, terms), "bands": score_bands(counts)})

@@ -14,7 +14,7 @@ from fedscore.learners.scorecard.roles import RoleOffsets
 from fedscore.learners.scorecard.settings import Settings
 from fedscore.sums import NOT_COUNTED
 
-__all__ = ["Refinement"]
+__all__ = ["Refinement", "bin_curvature"]
 
 LARGEST_MOVE = 1.0
 """No cell moves by more log-odds than this in one round, whatever the noise says."""
@@ -48,7 +48,7 @@ class Refinement:
         self._damping = settings.refinement_damping
         self._moving = np.ones(bins, dtype=np.bool_)
         self._moving[evidence.bin_of_cell[axes.absent_cells[axes.absent_cells != NOT_COUNTED]]] = False
-        self._curvature = _bin_curvature(evidence, bins)
+        self._curvature = bin_curvature(evidence, bins)
         together = _likely_together(axes, evidence, settings)[first_cells]
         self._step = settings.refinement_step / np.maximum(preconditioner.largest_eigenvalue, together)
 
@@ -72,7 +72,7 @@ class Refinement:
         return intercept, moves[self._bin_of_cell] + offsets
 
 
-def _bin_curvature(evidence: Evidence, bins: int) -> npt.NDArray[np.float64]:
+def bin_curvature(evidence: Evidence, bins: int) -> npt.NDArray[np.float64]:
     """[bins], the sum of p(1 - p) at each bin's own bad rate, drawn a little toward that of all records."""
     of_bin = evidence.bin_of_cell
     records = evidence.everyone.records

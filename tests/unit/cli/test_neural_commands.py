@@ -26,7 +26,7 @@ from fedscore.learners.agenda import Agenda
 from fedscore.sums.ceremonies import ceremony_of
 from fedscore.sums.series import KeySeries
 from privacy.dp.accounting import covers, guarantee
-from privacy.dp.events import Composed, DistributedGaussian, Event
+from privacy.dp.events import Composed, DistributedGaussian, Event, leaves
 from simulations.keys import SimulatedKeys, simulated_identity
 
 PARTIES = {"north": "platform", "south": "platform", "agency": "collector"}
@@ -286,7 +286,7 @@ def spent_after_restore(folder: Path, *, newest: int) -> Event:
 @pytest.mark.parametrize("terms", [SHARED, SHARED + SAMPLED, LOCAL], ids=["shared", "sampled", "local"])
 def test_a_restore_charges_the_dearest_program_that_is_known(make_folder: Folder, terms: str) -> None:
     folder = make_folder(terms if terms is LOCAL else terms + "rounds = 3\n")
-    sums = agenda_of(folder).event.events
+    sums = tuple(leaves(agenda_of(folder).event))
     dearer, cheaper = Composed(events=(*sums, *sums[1:])), Composed(events=sums[:2])
     charges = [begun(folder, number, program) for number, program in enumerate((dearer, cheaper), start=1)]
 
