@@ -27,7 +27,7 @@ _ROLE_MODULES = {Role.PLATFORM: platform, Role.COLLECTOR: collector}
 def load_rows(
     source: DataSource, contract: Contract, *, role: Role, day: dt.date, side: Side = Side.TRAINING
 ) -> Rows:
-    """Reads the rows that train a run, or evaluate it: from a ready table, or operational tables as of a date.
+    """Reads the rows that train or evaluate: from a ready table, or from operational tables as of a date.
 
     Args:
         source: Where the data are.
