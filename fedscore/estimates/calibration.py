@@ -3,9 +3,9 @@
 A row's probability is known up to its band: between those at the band's ends. Values use the middle of the
 band, and intervals allow for both ends.
 
-The calibration error is a sum of absolute values, max over signs of Σ ± (bad - predicted): with ten parts these are
-1,024 linear functions of the counts, each with normal noise, and Bonferroni over them makes an interval without
-the bias of noise in absolute values.
+The calibration error is a sum of absolute values, max over signs of Σ ± (bad - predicted): with ten parts
+these are 1,024 linear functions of the counts, each with normal noise, and Bonferroni over them makes an
+interval without the bias of noise in absolute values.
 """
 
 from __future__ import annotations
@@ -150,14 +150,15 @@ def calibration_error(bands: Bands, *, level: float = LEVEL) -> Estimate:
     probability = bands.reference.probabilities
     surplus = chosen @ (bands.bad * (1.0 - probability) - bands.good * probability) / rows
     bad_weights, good_weights = chosen * (1.0 - probability) / rows, -chosen * probability / rows
-    noise = bands.deviations(bad_weights, good_weights)
+    covariance = bands.measured.covariance(np.hstack([bad_weights, good_weights]))
+    noise = np.sqrt(np.diag(covariance))
     shares = np.clip(chosen @ everyone / rows, 0.0, 1.0)
     expected = chosen @ (bands.reference.shares * probability * (1.0 - probability))
     sampling = np.sqrt(expected / rows)
 
     signs = np.array(list(product((-1.0, 1.0), repeat=_PARTS)))
     sums = signs @ surplus
-    sums_noise = bands.deviations(signs @ bad_weights, signs @ good_weights)
+    sums_noise = np.sqrt(np.maximum(np.einsum("si,ij,sj->s", signs, covariance, signs), 0.0))
     spare = _unsure_probability(bands, level) / rows + _unsure_borders(bands, chosen, surplus, shares, level)
     reach = quantile(1.0 - (1.0 - level) / 2.0 / len(signs))
 
@@ -272,9 +273,7 @@ def _unsure_probability(bands: Bands, level: float) -> float:
     return _at_most(bands, wrong, wrong, level)
 
 
-def _unsure_borders(
-    bands: Bands, chosen: _Floats, surplus: _Floats, shares: _Floats, level: float
-) -> float:
+def _unsure_borders(bands: Bands, chosen: _Floats, surplus: _Floats, shares: _Floats, level: float) -> float:
     """What rows near the borders of parts change, which noise may count in the neighbouring part.
 
     A part's border is off by the noise in the share of rows below it, and by a band. Rows that change sides
@@ -284,11 +283,15 @@ def _unsure_borders(
     before = np.cumsum(chosen, axis=0)[:-1]
     below = np.clip(np.cumsum(shares)[:-1], 0.0, 1.0)
     weights = (before - below[:, None]) / rows
-    off = np.abs(below - np.arange(1, _PARTS) / _PARTS) + two_sided(level) * bands.deviations(weights, weights)
+    off = np.abs(below - np.arange(1, _PARTS) / _PARTS) + two_sided(level) * bands.deviations(
+        weights, weights
+    )
     off = np.minimum(off, 1.0)
     rate = np.abs(surplus) / np.maximum(shares, 1.0 / _PARTS)
     carried = float(off @ np.maximum(rate[:-1], rate[1:]))
-    each = chosen @ (bands.reference.shares * bands.reference.probabilities * (1.0 - bands.reference.probabilities))
+    each = chosen @ (
+        bands.reference.shares * bands.reference.probabilities * (1.0 - bands.reference.probabilities)
+    )
     variance = np.clip(each / np.maximum(chosen @ bands.reference.shares, 1e-9), 0.0, 0.25)
     chance = two_sided(level) * float(np.sqrt(off @ np.maximum(variance[:-1], variance[1:]) / rows))
     return 2.0 * (carried + chance)

@@ -19,9 +19,9 @@ of Q (ties count half), which is linear in both,
 
     A(F, G) = A(F, G₀) + A(F₀, G) - A(F₀, G₀) + A(F - F₀, G - G₀)
 
-for *any* reference (F₀, G₀): the first two terms are means of φ over bad and of ψ over good rows, the third is
-public, and the last is small of second order. The bands tell the last one, so nothing is neglected: what is
-estimated is the AUC of the bands, and least squares finds how to weigh the answers.
+for *any* reference (F₀, G₀): the first two terms are means of φ over bad and of ψ over good rows, the third
+is public, and the last is small of second order. The bands tell the last one, so nothing is neglected: what
+is estimated is the AUC of the bands, and least squares finds how to weigh the answers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import numpy.typing as npt
 from fedscore.errors import DataError
 from fedscore.estimates.strategy import Measured, Strategy, SumBound, running_counts, settled_patterns
 
-__all__ = ["EvaluationPlan", "PointsToOdds", "Reference", "ScoreGrid"]
+__all__ = ["EvaluationPlan", "PointsToOdds", "Reference", "ScoreGrid", "outcome_strategy"]
 
 _Floats = npt.NDArray[np.float64]
 _Integers = npt.NDArray[np.int64]
@@ -150,18 +150,12 @@ class Reference:
     @property
     def strategy(self) -> Strategy:
         """What a record adds to the second sum: bad rows' answers, then good rows'."""
-        bad = _masses(self.shares * self.probabilities)
-        good = _masses(self.shares * (1.0 - self.probabilities))
-        safer_good = 1.0 - np.cumsum(good) + good / 2
-        riskier_bad = np.cumsum(bad) - bad / 2
-        counts = running_counts(self.bands).patterns
-        number = np.full((self.bands, 1), float(_NUMBER_WEIGHT))
-        halves = [
-            np.hstack([counts, settled_patterns(_RANKING_WEIGHT * (ranks[:, None] - 0.5)), number])
-            for ranks in (np.clip(safer_good, 0.0, 1.0), np.clip(riskier_bad, 0.0, 1.0))
-        ]
-        nothing = np.zeros_like(halves[0])
-        return Strategy(patterns=np.block([[halves[0], nothing], [nothing, halves[1]]]))
+        return outcome_strategy(
+            self.shares * self.probabilities,
+            self.shares * (1.0 - self.probabilities),
+            ranking_weight=_RANKING_WEIGHT,
+            number_weight=_NUMBER_WEIGHT,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +184,7 @@ class EvaluationPlan:
     def __post_init__(self) -> None:
         outside = [cut for cut in self.cut_offs if not self.low < cut < self.high]
         if outside:
-            raise DataError(
-                f"cut-offs {outside} are outside the scores from {self.low} to {self.high} that the card gives"
-            )
+            raise DataError(f"cut-offs {outside} are outside the possible scores, {self.low} to {self.high}")
         if self.bands < 2:
             raise DataError(f"{self.bands} bands rank nothing: ask for at least 2")
 
@@ -255,10 +247,34 @@ class EvaluationPlan:
         )
 
 
+def outcome_strategy(bad: _Floats, good: _Floats, *, ranking_weight: float, number_weight: float) -> Strategy:
+    """The matrix of the second sum.
+
+    Args:
+        bad: [bands], where bad rows are expected; any scale.
+        good: [bands], where good rows are expected; any scale.
+        ranking_weight: Of the ranking answers; a in the module's docstring.
+        number_weight: Of the numbers of rows; c there.
+    """
+    bad, good = _masses(bad), _masses(good)
+    safer_good = 1.0 - np.cumsum(good) + good / 2
+    riskier_bad = np.cumsum(bad) - bad / 2
+    counts = running_counts(len(bad)).patterns
+    number = np.full((len(bad), 1), number_weight)
+    first, second = (
+        np.hstack([counts, settled_patterns(ranking_weight * (ranks[:, None] - 0.5)), number])
+        for ranks in (np.clip(safer_good, 0.0, 1.0), np.clip(riskier_bad, 0.0, 1.0))
+    )
+    nothing = np.zeros_like(first)
+    return Strategy(patterns=np.block([[first, nothing], [nothing, second]]))
+
+
 def _finite(scores: npt.ArrayLike) -> _Floats:
     values = np.asarray(scores, dtype=np.float64)
     if not np.all(np.isfinite(values)):
-        raise DataError(f"{int(np.sum(~np.isfinite(values)))} scores are missing or infinite: score every row")
+        raise DataError(
+            f"{int(np.sum(~np.isfinite(values)))} scores are missing or infinite: score every row"
+        )
     return values
 
 

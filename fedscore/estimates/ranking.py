@@ -1,16 +1,18 @@
 """How well a score ranks, from noisy bands: AUC, Gini, KS and recall.
 
-Exact metrics are those of fedscore.metrics on the pooled rows, with risk = -score. Within a band the order of rows is
-unknown. What that can change is bounded, for AUC and KS without any assumption, and added to every interval:
+Exact metrics are those of fedscore.metrics on the pooled rows, with risk = -score. Within a band the order
+of rows is unknown. What that can change is bounded, for AUC and KS without any assumption, and added to
+every interval:
 
-    AUC      the bands' own AUC counts pairs within a band as half: off by at most Σ_k f_k g_k / 2, where f and g
-             are the shares of the bad and of the good rows in band k
-    KS       at least max_j F_j - G_j over edges, at most max_j F_(j+1) - G_j: within a band all bad rows may come first
+    AUC      the bands' own AUC counts pairs within a band as half: off by at most Σ_k f_k g_k / 2, where
+             f and g are the shares of the bad and of the good rows in band k
+    KS       at least max_j F_j - G_j over edges, at most max_j F_(j+1) - G_j: within a band all bad
+             rows may come first
     recall   the border of the alert lies within one band, of whose bad rows a proportion is alerted, up to
              chance and to odds that change within the band by up to four times what the card says
 
-Noise enters through ratios and products of counts: to first order by their gradients, with the covariance
-of least squares; for the AUC the second order is added.
+Noise enters through ratios and products of counts: to first order by their gradients, with the covariance of
+least squares; for the AUC the second order is added.
 """
 
 from __future__ import annotations
@@ -64,9 +66,9 @@ def gini(bands: Bands, *, level: float = LEVEL) -> Estimate:
 def ks(bands: Bands, *, level: float = LEVEL) -> Estimate:
     """Kolmogorov-Smirnov distance with the trade's sign: the largest F_bad - F_good from the riskiest on.
 
-    The interval holds for whichever cut-off is the best one: Bonferroni over all edges above; below the better
-    of that and of one edge that was chosen before outcomes were looked at. The value is the maximum of a
-    smoothed curve, because the maximum of a noisy one is too high.
+    The interval holds for whichever cut-off is the best one: Bonferroni over all edges above; below the
+    better of that and of one edge that was chosen before outcomes were looked at. The value is the maximum of
+    a smoothed curve, because the maximum of a noisy one is too high.
 
     Args:
         bands: The private sum.
@@ -131,7 +133,9 @@ def recall_at(bands: Bands, alert_rate: float, *, level: float = LEVEL) -> Estim
     # Where the border moves by a share of the rows, recall moves by this many times as much.
     nearby = _window(taken)
     steepness = float(
-        np.clip((nearby @ bands.bad) / bad_rows / max(float(nearby @ everyone) / rows, 1e-9), 0.0, rows / bad_rows)
+        np.clip(
+            (nearby @ bands.bad) / bad_rows / max(float(nearby @ everyone) / rows, 1e-9), 0.0, rows / bad_rows
+        )
     )
     border = steepness * bad_rows / rows
     # What the noise in the border and in the number of alerted bad rows do together.
@@ -148,7 +152,7 @@ def recall_at(bands: Bands, alert_rate: float, *, level: float = LEVEL) -> Estim
 
 
 def _safer(shares: _Floats) -> _Floats:
-    return shares.sum() - np.cumsum(shares) + shares / 2
+    return np.asarray(shares.sum() - np.cumsum(shares) + shares / 2)
 
 
 def _riskier(shares: _Floats) -> _Floats:
@@ -169,7 +173,7 @@ def _pair_noise(bands: Bands) -> float:
 
 
 def _pairs_within_bands(bands: Bands, level: float) -> float:
-    """Upper bound of Σ bad_k · good_k: bad and good counts have independent noise, so their product is unbiased."""
+    """Upper bound of Σ bad_k · good_k, unbiased because bad and good counts have independent noise."""
     bad_noise, good_noise = _halves(bands)
     bad_spread = bands.measured.deviation * np.linalg.norm(bands.bad @ good_noise)
     good_spread = bands.measured.deviation * np.linalg.norm(bands.good @ bad_noise)
@@ -222,7 +226,7 @@ def _gap(bands: Bands, bad_chosen: _Floats, good_chosen: _Floats) -> tuple[_Floa
 
 
 def _smoothed(curve: _Floats) -> _Floats:
-    """Local quadratics over an eighth of the curve (Savitzky and Golay 1964); short curves stay as they are."""
+    """Local quadratics over an eighth of the curve (Savitzky and Golay 1964), unless it is short."""
     half = len(curve) // 16
     if half < 2:
         return curve

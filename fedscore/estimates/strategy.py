@@ -5,17 +5,17 @@ public matrix. All released counts are linear in the cells' counts, and so is ev
 from them: the matrix mechanism (Li, Miklau, Hay, McGregor and Rastogi 2015). What matters is the matrix.
 
 One count per cell is the worst of them for scores: sums over many bands (how many bad rows score below a
-cut-off?) add up the noise of all those bands. `running_counts` asks for half-summed counts instead. Let
-r_i = C(2i, i) / 4^i, the coefficients of (1 - x)^(-1/2). A record in cell k adds r_(j-k) to answer j for every
-j ≥ k. The matrix of running counts is the square of that Toeplitz matrix, because (1 - x)^(-1/2) squared is
+cut-off?) add up the noise of all those bands. `running_counts` asks for half-summed counts instead. Let r_i
+= C(2i, i) / 4^i, the coefficients of (1 - x)^(-1/2). A record in cell k adds r_(j-k) to answer j for every j
+≥ k. The matrix of running counts is the square of that Toeplitz matrix, because (1 - x)^(-1/2) squared is
 1/(1 - x). So
 
     squared sensitivity     S = Σ_{i<K} r_i²  ≈  (ln K + 3.35) / π        (2.83 for K = 256)
     variance of any running count, in units of the noise of one answer    ≤ S
     variance of one cell's count                                          ≤ 4/π
 
-against 1, K and 1 with one count per cell (Fichtenberger, Henzinger and Upadhyay 2023, "Constant matters"). 256
-bands cost as much noise as 20 separate ones, and leave almost nothing to discretisation.
+against 1, K and 1 with one count per cell (Fichtenberger, Henzinger and Upadhyay 2023, "Constant matters").
+256 bands cost as much noise as 20 separate ones, and leave almost nothing to discretisation.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ import numpy.typing as npt
 
 from fedscore.errors import DataError
 
-__all__ = ["Measured", "Strategy", "SumBound", "running_counts", "settled_patterns"]
+__all__ = ["Measured", "Strategy", "SumBound", "released_numbers", "running_counts", "settled_patterns"]
 
 _Floats = npt.NDArray[np.float64]
 
 _STEPS = 2**20
 """Entries are multiples of 1 / this: the same on every machine, and their squares are exact integers."""
+
+_LARGEST = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ class Strategy:
     @property
     def dimension(self) -> int:
         """Length of the sum."""
-        return self.patterns.shape[1]
+        return int(self.patterns.shape[1])
 
     @property
     def bound(self) -> SumBound:
@@ -124,6 +126,11 @@ def running_counts(cells: int) -> Strategy:
     return Strategy(patterns=settled_patterns(patterns))
 
 
+def released_numbers(values: _Floats, deviation: float) -> bool:
+    """Whether a sum over records can have released these: finite, and no more than there are people."""
+    return bool(np.all(np.abs(values) <= _LARGEST)) and 0.0 <= deviation <= _LARGEST
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measured:
     """A released sum together with the matrix that was asked for.
@@ -147,13 +154,25 @@ class Measured:
                 f"{self.values.shape} values for a strategy of {self.strategy.dimension} answers: "
                 "pass the sum as it was released"
             )
-        if not (np.all(np.isfinite(self.values)) and 0.0 <= self.deviation < np.inf):
-            raise DataError("released values and the deviation of their noise must be finite numbers")
+        if not released_numbers(self.values, self.deviation):
+            raise DataError("released values and the deviation of their noise must be finite, at most 1e12")
 
     @property
     def counts(self) -> _Floats:
         """[cells], the best unbiased estimate of the records in each cell; may be negative."""
         return np.asarray(self.strategy.decoder @ self.values)
+
+    def covariance(self, weights: _Floats) -> _Floats:
+        """Of the noise in weighted sums of the counts.
+
+        Args:
+            weights: [sums, cells].
+
+        Returns:
+            [sums, sums].
+        """
+        spread = self.deviation * (weights @ self.strategy.decoder)
+        return np.asarray(spread @ spread.T)
 
     def deviations(self, weights: npt.ArrayLike) -> _Floats:
         """Standard deviation of the noise in weighted sums of the counts.
