@@ -6,6 +6,7 @@ Flower never resumes a run; a later one with `resume=true` goes on where the che
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from fedscore.card import Card, Provenance
 from fedscore.contract import load_contract
 from fedscore.errors import FedscoreError, LayoutError, NodeConfigError, RunOver, RunStopped
 from fedscore.sums.ceremonies import ceremony_of
@@ -104,9 +106,10 @@ def _trained(
     else:
         _clear_up(checkpoints, chronicle)
         progress.note(status=RunStatus.RUNNING)
+    operator = _operator(config)
     transport = GridTransport(
         grid,
-        signer=_operator(config),
+        signer=operator,
         timeout_seconds=config.answer_seconds,
         stopping=place.must_stop,
     )
@@ -129,7 +132,17 @@ def _trained(
     everybody = {*contract.parties_by_name, *series.member_names.values()}
     _await_nodes(transport, expected=len(everybody), seconds=config.join_seconds, stopping=place.must_stop)
     result = coordinator.run()
-    write_trained(result.trained, config.state)
+    trained = result.trained
+    if isinstance(trained, Card):
+        trained = trained.with_provenance(
+            Provenance(
+                run=coordinator.run_id,
+                transcript=result.transcript,
+                round=result.round,
+                finished=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            )
+        )
+    write_trained(trained, config.state, signer=operator)
     progress.note(
         status=RunStatus.FINISHED,
         values_per_party=result.values_per_party,

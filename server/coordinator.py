@@ -52,6 +52,8 @@ class RunResult:
         bytes_per_party: Bytes of one party's submissions over all rounds.
         abandoned: Rounds that could not be opened and were asked again; they are paid for.
         liars: Committee members whose partial openings were wrong, by name.
+        transcript: Hash of the transcript's head after the last sum.
+        round: Number of the last sum's round, counted per key.
     """
 
     trained: Trained
@@ -60,6 +62,8 @@ class RunResult:
     bytes_per_party: int
     abandoned: int
     liars: tuple[str, ...]
+    transcript: str
+    round: int
 
 
 class Coordinator:
@@ -173,6 +177,8 @@ class Coordinator:
             bytes_per_party=at.sent,
             abandoned=at.abandoned,
             liars=tuple(self._series.member_names[member] for member in at.liars),
+            transcript=at.standing.head.hash,
+            round=at.standing.head.round,
         )
 
     def _require_contract(self, resume: Checkpoint) -> None:

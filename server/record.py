@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from fedscore.card import Card
+from fedscore.card.signing import SIGNER_FILE, signed
 from fedscore.files import write_whole
 from fedscore.learners.program import Trained
+from privacy.identities import Identity
 
 __all__ = ["RunRecord", "RunStatus", "read_record", "write_record", "write_trained"]
 
@@ -92,6 +95,12 @@ def write_record(record: RunRecord, folder: Path) -> None:
     write_whole(folder / "run.json", json.dumps(asdict(record), indent=2) + "\n")
 
 
-def write_trained(trained: Trained, folder: Path) -> None:
-    """Replace `card.json`, or `model.json` for a neural model, in one step."""
+def write_trained(trained: Trained, folder: Path, *, signer: Identity) -> None:
+    """Replace `card.json`, or `model.json` for a neural model, in one step.
+
+    A card is signed, and whoever signed it is written beside it first: a card without its signer is refused.
+    """
+    if isinstance(trained, Card):
+        write_whole(folder / SIGNER_FILE, signer.public.to_json() + "\n")
+        trained = signed(trained, signer)
     write_whole(folder / trained.file_name, trained.to_json())

@@ -19,7 +19,7 @@ from server.coordinator import Observer
 from simulations import methods
 from simulations.dealing import Dealt
 from simulations.federation import EncryptionMode, FederationResult
-from simulations.files import result_folder, write_whole
+from simulations.files import result_folder, write_card, write_whole
 from simulations.keys import hold_ceremony, keyed
 from simulations.report import PartyLine, ReportContent, render
 from simulations.results import Results, Run
@@ -174,7 +174,7 @@ def _scenario(consortium: SyntheticConsortium, contract: Contract) -> dict[str, 
 
 def _write(demo: DemoResult, dealt: Dealt) -> None:
     demo.results.write(demo.folder)
-    demo.card.write(demo.folder / "card.json")
+    write_card(demo.card, demo.folder)
     page = render(
         ReportContent(
             title="fedscore demo: one scorecard over a synthetic consortium",

@@ -6,9 +6,15 @@ import os
 from pathlib import Path
 
 from fedscore import files
+from fedscore.card import Card
+from fedscore.card.signing import SIGNER_FILE, signed
 from fedscore.errors import ScenarioError
+from simulations.keys import simulated_identity
 
-__all__ = ["result_folder", "write_whole"]
+__all__ = ["SIMULATION", "result_folder", "write_card", "write_whole"]
+
+SIMULATION = "simulation"
+"""Who signs the card of a simulation: a key that anybody can derive, so its signature shows changes alone."""
 
 
 def result_folder(path: Path) -> Path:
@@ -29,6 +35,17 @@ def result_folder(path: Path) -> Path:
     if not os.access(path, os.W_OK | os.X_OK):
         raise ScenarioError(f"results cannot go to {path} (not writable): pass another folder with --out")
     return path
+
+
+def write_card(card: Card, folder: Path) -> None:
+    """Write a card, signed as a simulation's, with its signer beside it.
+
+    Raises:
+        ScenarioError: A file cannot be written; the old ones, if any, are as they were.
+    """
+    signer = simulated_identity(SIMULATION)
+    write_whole(folder / SIGNER_FILE, signer.public.to_json() + "\n")
+    write_whole(folder / card.file_name, signed(card, signer).to_json())
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from fedscore.learners.neural.extra import require_neural_extra
 from fedscore.learners.neural.model import NeuralModel
 from simulations.dealing import Ground, read_ground
 from simulations.federation import EncryptionMode
-from simulations.files import result_folder, write_whole
+from simulations.files import result_folder, write_card, write_whole
 from simulations.keys import SimulatedKeys, hold_ceremony
 from simulations.lightgbm_ceiling import require_lightgbm
 from simulations.lookup import find_contract, find_data
@@ -101,7 +101,10 @@ def simulate(
     if not isinstance(trained, Card | NeuralModel):
         raise ScenarioError("the first run gave neither a card nor a model: this is a defect")
     results.write(folder)
-    write_whole(folder / trained.file_name, trained.to_json())
+    if isinstance(trained, Card):
+        write_card(trained, folder)
+    else:
+        write_whole(folder / trained.file_name, trained.to_json())
     what = "scorecard" if isinstance(trained, Card) else "neural model"
     page = render(
         ReportContent(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
 from rich.table import Table
 
-from fedscore.card import Card
+from fedscore.card import Card, Evaluation
 from simulations.report import PartyLine
 from simulations.results import Run, Summary
 from simulations.wording import (
@@ -19,7 +19,14 @@ from simulations.wording import (
     true_epsilon,
 )
 
-__all__ = ["party_table", "points_tables", "run_table", "summary_table"]
+__all__ = [
+    "grade_table",
+    "measure_table",
+    "party_table",
+    "points_tables",
+    "run_table",
+    "summary_table",
+]
 
 _NOTHING = "\N{EN DASH}"
 
@@ -76,6 +83,35 @@ def party_table(lines: Iterable[PartyLine]) -> Table:
             f"{line.rows:,}",
             _or_nothing(line.local_auc, ".4f"),
             _or_nothing(line.federated_auc, ".4f"),
+        )
+    return table
+
+
+def grade_table(card: Card) -> Table:
+    """The grades: what training expects of them, and what the test rows say, as far as sums tell."""
+    table = _table("grade", "scores from", "share", "expected bad rate", "on test rows (99 %)")
+    told = {one.name: one for one in card.evaluation.grades} if card.evaluation is not None else {}
+    for grade in card.grades:
+        observed = told.get(grade.name)
+        table.add_row(
+            grade.name,
+            _or_nothing(grade.lowest_score, ".0f"),
+            f"{grade.share:.1%}",
+            f"{grade.bad_rate:.2%}",
+            _NOTHING if observed is None else f"{observed.low:.2%} to {observed.high:.2%}",
+        )
+    return table
+
+
+def measure_table(evaluation: Evaluation, exact: Mapping[str, float]) -> Table:
+    """Metrics from private sums, beside the exact ones that only a simulation knows."""
+    table = _table("from private sums", "estimate", "99 % interval", "exact")
+    for measure in evaluation.measures:
+        table.add_row(
+            measure.name,
+            f"{measure.value:.4f}",
+            f"{measure.low:.4f} to {measure.high:.4f}",
+            _or_nothing(exact.get(measure.name), ".4f"),
         )
     return table
 

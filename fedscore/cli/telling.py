@@ -8,7 +8,14 @@ from pathlib import Path
 from rich.columns import Columns
 from rich.console import Console
 
-from fedscore.cli.tables import party_table, points_tables, run_table, summary_table
+from fedscore.cli.tables import (
+    grade_table,
+    measure_table,
+    party_table,
+    points_tables,
+    run_table,
+    summary_table,
+)
 from simulations.demo import DemoResult
 from simulations.results import Results, Run
 from simulations.wording import product_in_words, promises, warnings_in_words
@@ -32,12 +39,24 @@ def tell_demo(demo: DemoResult) -> None:
     )
     console.print("[bold]What taking part is worth to each organisation[/bold], on its own test rows")
     console.print(party_table(demo.parties))
+    _grades_and_measures(console, demo)
     console.print(f"\n[bold]Points of the {_STRONGEST} strongest characteristics[/bold] (more is safer)")
     console.print(Columns(points_tables(demo.card, _STRONGEST), padding=(0, 4)))
     console.print("\n[bold]Privacy[/bold]")
     for statement in promises(runs[0], demo.contract):
         console.print(f"[bold]{statement.heading}.[/bold] {statement.text}")
     _files(console, demo.folder, product=product_in_words(runs[0]))
+
+
+def _grades_and_measures(console: Console, demo: DemoResult) -> None:
+    if demo.card.grades:
+        console.print("\n[bold]Grades[/bold], calibrated and cut by a private sum of scores")
+        console.print(grade_table(demo.card))
+    if demo.card.evaluation is not None:
+        run = demo.results.runs[0]
+        exact = {"auc": run.auc, "gini": run.gini, "ks": run.ks, "brier": run.brier}
+        console.print("\n[bold]What a deployment would know of the card's worth[/bold]")
+        console.print(measure_table(demo.card.evaluation, exact))
 
 
 def tell_simulation(results: Results, folder: Path) -> None:

@@ -95,7 +95,8 @@ def run_loopback(
     ) as federation:
         result = train(federation, tell=tell)
     name = result.trained.file_name
-    (out / name).write_bytes((federation.operator / "state" / name).read_bytes())
+    for written in (federation.operator / "state").glob(f"{name.removesuffix('.json')}*.json"):
+        (out / written.name).write_bytes(written.read_bytes())
     return result
 
 

@@ -159,6 +159,7 @@ def test_a_simulation_runs_from_the_wheel(installed: Path, tmp_path: Path, share
     assert only["auc"] > 0.76
     assert {path.name for path in (tmp_path / "taiwan").iterdir()} == {
         "card.json",
+        "card.signer.json",
         "report.html",
         "results.csv",
         "results.json",

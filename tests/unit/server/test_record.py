@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fedscore.card import Card
+from fedscore.card.signing import read_card, signed
 from server.record import RunRecord, RunStatus, read_record, write_record, write_trained
+from simulations.keys import simulated_identity
 from tests.cards import plain_card
 
 RECORD = RunRecord(
@@ -83,6 +84,7 @@ def test_a_run_that_is_running_or_interrupted_may_go_on(status: RunStatus) -> No
 def test_a_card_reads_back(tmp_path: Path) -> None:
     card = plain_card(intercept_points=1.0)
 
-    write_trained(card, tmp_path)
+    signer = simulated_identity("operator")
+    write_trained(card, tmp_path, signer=signer)
 
-    assert Card.read(tmp_path / "card.json") == card
+    assert read_card(tmp_path / "card.json", signer=None) == signed(card, signer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from flwr.app import Context, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedscore.card import Card
+from fedscore.card.signing import read_card
 from fedscore.contract import Contract
 from fedscore.errors import (
     CardError,
@@ -50,6 +52,8 @@ RESULT = RunResult(
     bytes_per_party=345,
     abandoned=1,
     liars=("south",),
+    transcript="ab" * 32,
+    round=2,
 )
 
 
@@ -125,10 +129,25 @@ def record_in(config: ServerConfig) -> dict[str, Any]:
     return record
 
 
+def assert_signed_by_the_operator(config: ServerConfig) -> None:
+    identity = Identity.from_json(config.identity.read_text(encoding="utf-8"))
+    path = config.state / "card.json"
+    card = read_card(path, signer=identity.public.signing_key.hex())
+    assert read_card(path, signer=None) == card
+    assert card.provenance is not None
+    assert (card.provenance.run, card.provenance.transcript, card.provenance.round) == (
+        "1" * 32,
+        "ab" * 32,
+        2,
+    )
+    assert dt.datetime.fromisoformat(card.provenance.finished).tzinfo is not None
+    assert card.model_copy(update={"provenance": None, "signature": None}) == CARD
+
+
 def test_a_finished_run_leaves_a_card_and_a_record(config: ServerConfig, contract: Contract) -> None:
     run_once(grid_of(3), config)
 
-    assert Card.read(config.state / "card.json") == CARD
+    assert_signed_by_the_operator(config)
     assert record_in(config) == {
         "run": "1" * 32,
         "status": "finished",
@@ -144,6 +163,7 @@ def test_a_finished_run_leaves_a_card_and_a_record(config: ServerConfig, contrac
     }
     assert sorted(path.name for path in config.state.iterdir()) == [
         "card.json",
+        "card.signer.json",
         "run.json",
         "run.lock",
     ]
@@ -303,7 +323,7 @@ def test_a_second_run_in_the_folder_is_refused_and_touches_nothing(config: Serve
         run_once(grid_of(3), config)
 
     assert record_in(config) == before
-    assert Card.read(config.state / "card.json") == CARD
+    assert_signed_by_the_operator(config)
 
 
 def test_a_stop_ends_the_wait_for_nodes_and_the_run(

@@ -62,6 +62,7 @@ def test_a_scenario_becomes_four_files_that_agree(small_experiment: Path, tmp_pa
         "results.json",
         "results.csv",
         "card.json",
+        "card.signer.json",
         "report.html",
     }
     document = json.loads((folder / "results.json").read_text())
@@ -218,6 +219,7 @@ def test_the_demo_writes_what_it_tells(tmp_path: Path, plain_demo: list[Contract
         "results.json",
         "results.csv",
         "card.json",
+        "card.signer.json",
         "report.html",
     }
     document = json.loads((tmp_path / "results.json").read_text())
