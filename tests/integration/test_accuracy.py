@@ -70,6 +70,15 @@ def test_an_encrypted_run_is_its_plain_twin(name: str, shared_data: Path, tmp_pa
     assert encrypted.runs[0].auc == plain.runs[0].auc
 
 
+def test_shops_gain_much_by_sharing(shared_data: Path, tmp_path: Path) -> None:
+    results = run("pakdd_shops", shared_data, tmp_path, "baselines=['local-only']")
+    shared = aucs(results, None, 1.0)
+    alone = [one.auc for one in results.runs if one.baseline is Baseline.LOCAL_ONLY]
+    assert len(shared) == len(alone) == 5
+    assert np.mean(shared) >= 0.650
+    assert np.mean(shared) - np.mean(alone) > 0.05
+
+
 NEURAL_FLOORS = {"taiwan-neural": 0.745, "gmsc-neural": 0.854}
 
 
