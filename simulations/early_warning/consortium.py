@@ -38,7 +38,7 @@ _CONTRACT = Path(__file__).parents[1] / "contracts" / "consortium.toml"
 
 
 def consortium_contract(horizon_days: int) -> Contract:
-    """The consortium's contract about one horizon: a card alone, since what it is worth is measured exactly."""
+    """The consortium's contract about one horizon: a card alone, as its worth is measured exactly."""
     return with_outcome(
         load_contract(_CONTRACT).with_evaluation(None).with_grades(None),
         definition=f"A payment becomes newly overdue within {horizon_days} days after the as-of date. "
