@@ -7,13 +7,12 @@ the line that computes a characteristic shows the days it looks at.
 
 from __future__ import annotations
 
-import datetime as dt
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fedscore.data.days import day_number
 from fedscore.errors import DataError
 
 __all__ = [
@@ -36,13 +35,6 @@ Mask = npt.NDArray[np.bool_]
 
 NEVER = 2**31
 """A day after every other: what has not happened yet."""
-
-_EPOCH = dt.date(1970, 1, 1)
-
-
-def day_number(day: dt.date) -> int:
-    """Days from 1970-01-01 to `day`."""
-    return (day - _EPOCH).days
 
 
 def days(column: pa.ChunkedArray) -> Days:

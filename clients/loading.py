@@ -87,6 +87,11 @@ def _all_rows(source: DataSource, contract: Contract, role: Role, gate: ConsentG
         return read_rows(source.table, contract, role=role, gate=gate)
     if source.tables is None or source.as_of is None:
         raise NodeConfigError("the data are neither a table nor tables with a date: complete [data]")
+    if contract.split.column is not None:
+        raise DataError(
+            f"the contract splits rows by their date in the column {contract.split.column}, and rows of "
+            "operational tables are all as of one day: hand in a ready table, or agree on a split by person"
+        )
     module = _ROLE_MODULES[role]
     tables = (
         read_tables(source.tables, module.TABLES)

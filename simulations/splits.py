@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
 from fedscore.contract import Contract
-from fedscore.data import Rows, is_test
+from fedscore.data import Rows, on_test_side
 from fedscore.errors import ScenarioError
 from simulations.scenario import SplitKind, SplitTerms
 
@@ -49,7 +49,7 @@ def held_out(rows: Rows, contract: Contract, terms: SplitTerms, *, seed: int) ->
 
     Args:
         rows: All rows of the file.
-        contract: Whose keyed hash a hash split follows.
+        contract: Whose own split, by person or by date, a hash split follows.
         terms: The scenario's split.
         seed: Seed of a random split.
 
@@ -60,7 +60,7 @@ def held_out(rows: Rows, contract: Contract, terms: SplitTerms, *, seed: int) ->
         ScenarioError: A random split would put rows of one person on both sides.
     """
     if terms.kind is SplitKind.HASH:
-        return is_test(rows.persons, contract.split)
+        return on_test_side(rows, contract.split)
     if contract.rows.person is not None:
         raise ScenarioError(
             f"contract {contract.name!r} knows persons, and a random split would put rows of one person on "

@@ -17,6 +17,7 @@ _EXPECTED = {
     "int_type": "a whole number, without quotes",
     "float_type": "a number, without quotes",
     "bool_type": "true or false, without quotes",
+    "date_type": "a date, as 2025-06-30, without quotes",
     "tuple_type": "an array in square brackets",
     "model_type": "a table of keys and values",
     "finite_number": "a finite number",

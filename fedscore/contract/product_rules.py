@@ -93,7 +93,8 @@ def _evaluation_problems(draft: Draft) -> Iterator[Problem]:
     if draft.split is not None and not draft.split.has_test_rows:
         yield error(
             ("evaluation",),
-            "nothing is kept for testing, so nothing can be evaluated: set split.test_share above 0",
+            "nothing is kept for testing, so nothing can be evaluated: set split.test_share above 0, or "
+            "split.test_from to a day",
         )
 
 

@@ -14,6 +14,7 @@ from fedscore.contract.findings import Problem, error, warning
 from fedscore.contract.interaction_rules import interaction_problems
 from fedscore.contract.learner_rules import learner_problems
 from fedscore.contract.product_rules import product_problems
+from fedscore.contract.split_rules import split_problems
 from fedscore.contract.terms import NoiseMode, PrivacyTerms
 
 __all__ = ["problems_of"]
@@ -34,6 +35,7 @@ def problems_of(draft: Draft) -> tuple[Problem, ...]:
         *interaction_problems(draft),
         *_column_problems(draft),
         *consent_problems(draft),
+        *split_problems(draft),
         *_person_problems(draft),
         *_roster_problems(draft),
         *_privacy_problems(draft),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
@@ -91,23 +92,34 @@ class ConsentTerms(Term):
 
 
 class Split(Term):
-    """The split into training and test rows: a keyed hash of the person, the same at all organisations."""
+    """The split into training and test rows, the same at all organisations: by person, or by date.
+
+    By person, a keyed hash sets a share of the persons aside with all their rows. By date, rows of
+    `test_from` and later test, and earlier ones train: out of time. A person with early and late rows is then
+    on both sides, so what is done to both costs a person both, and a record one of them.
+    """
 
     test_share: Annotated[float, Field(strict=True, ge=0.0, le=0.9)]
-    """The share of persons kept for testing: 0 to 0.9."""
+    """The share of persons kept for testing: 0 to 0.9; 0 where test_from splits by date."""
 
     key: Text
     """The key of the hash; any text, the same for all: another key gives another split."""
 
+    column: ColumnName | None = None
+    """The column with the date that each row is as of, for a split by date; belongs to test_from."""
+
+    test_from: Annotated[dt.date, Field(strict=True)] | None = None
+    """The first day whose rows test, as 2017-05-01; rows of earlier days train. Belongs to column."""
+
     @property
     def has_test_rows(self) -> bool:
         """Whether any rows are kept for testing."""
-        return self.test_share > 0.0
+        return self.test_share > 0.0 or self.test_from is not None
 
     @property
     def separates_persons(self) -> bool:
         """Whether no person has rows on both sides, so that what is done to both costs a person no more."""
-        return True
+        return self.test_from is None
 
 
 class NoiseMode(StrEnum):

@@ -6,7 +6,7 @@ from fedscore.data.cells import Values, cells_of
 from fedscore.data.gates import ADMITTED, RowGate
 from fedscore.data.reading import read_rows, rows_from_table
 from fedscore.data.rows import Rows
-from fedscore.data.split import is_test, test_rows, training_rows
+from fedscore.data.split import is_test, on_test_side, test_rows, training_rows
 
 __all__ = [
     "ADMITTED",
@@ -15,6 +15,7 @@ __all__ = [
     "Values",
     "cells_of",
     "is_test",
+    "on_test_side",
     "read_rows",
     "rows_from_table",
     "test_rows",

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fedscore.data.days import days_of, is_dated
 from fedscore.data.problems import Problems
 
 __all__ = ["ColumnReader"]
@@ -121,6 +122,38 @@ class ColumnReader:
         )
         bad: npt.NDArray[np.int8] = (values == 1).astype(np.int8)
         return bad
+
+    def days(self, array: pa.Array, column: str) -> npt.NDArray[np.int64]:
+        """A column of dates: dates, times, or texts such as 2025-06-30.
+
+        Args:
+            array: A batch of the column, [n].
+            column: Its name, for messages.
+
+        Returns:
+            [n] days since 1970-01-01; a time with a zone by its day in UTC. Missing dates, and texts that are
+            none, are counted.
+        """
+        array = _decoded(array)
+        if pa.types.is_null(array.type):
+            array = pc.cast(array, pa.string())
+        if not (_is_text(array.type) or is_dated(array.type)):
+            self._refuse(
+                array, column, "a date is needed: convert the column to dates, or to text as 2025-06-30"
+            )
+            return np.zeros(len(array), dtype=np.int64)
+        found = days_of(array)
+        self.problems.count(
+            column,
+            int(np.count_nonzero(found.empty)),
+            "with no date: give every row one, or leave the row out",
+        )
+        self.problems.count(
+            column,
+            int(np.count_nonzero(~found.known & ~found.empty)),
+            "with text that is no date: write dates as 2025-06-30",
+        )
+        return np.where(found.known, found.days, 0)
 
     def _refuse(self, array: pa.Array, column: str, needed: str) -> None:
         held = "text" if _is_text(array.type) else array.type

@@ -42,6 +42,10 @@ class CsvColumnReader(ColumnReader):
         as_digits = pc.if_else(pc.equal(text, "true"), "1", pc.if_else(pc.equal(text, "false"), "0", text))
         return super().labels(self._parsed(as_digits, column), column)
 
+    def days(self, array: pa.Array, column: str) -> npt.NDArray[np.int64]:
+        """A column of dates, as 2025-06-30; see `ColumnReader.days`."""
+        return super().days(self._text(array, column), column)
+
     def _text(self, array: pa.Array, column: str) -> pa.StringArray:
         try:
             return pc.cast(array, pa.string())

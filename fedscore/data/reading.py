@@ -5,11 +5,13 @@ from __future__ import annotations
 from os import PathLike
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from fedscore.contract import Contract, Role, ValueType
+from fedscore.contract import Contract, Role, Split, ValueType
 from fedscore.data.cells import Values, cells_of, group_cells_of
 from fedscore.data.columns import ColumnReader
+from fedscore.data.days import day_number
 from fedscore.data.gates import RowGate, require_gate
 from fedscore.data.problems import Problems
 from fedscore.data.rows import Rows
@@ -41,7 +43,8 @@ def read_rows(
 
     Raises:
         DataError: The file does not fit. All problems are told together: columns that are missing, repeated
-            or of an unusable type; labels that are missing or outside {0, 1}; infinities; missing or repeated
+            or of an unusable type; labels that are missing or outside {0, 1}; dates
+            that are missing or none, where the contract splits by them; infinities; missing or repeated
             ids; wrong encodings. Each with column, number of rows and remedy, never a value. With a
             gate, missing columns are told alone, because without them nobody knows which rows count.
     """
@@ -69,9 +72,10 @@ def rows_from_table(table: pa.Table, contract: Contract, *, role: Role, gate: Ro
 def _rows(source: Source, contract: Contract, role: Role, gate: RowGate | None) -> Rows:
     require_gate(contract, gate)
     problems = Problems(source.name)
-    rules, label = contract.rows, contract.outcome.column
+    rules, label, dated = contract.rows, contract.outcome.column, contract.split.column
     identifiers = (rules.id,) if rules.person is None else (rules.id, rules.person)
-    wanted = [*identifiers, label, *contract.source_columns(role), *(gate.columns if gate else ())]
+    decisive = [*identifiers, label] if dated is None else [*identifiers, label, dated]
+    wanted = [*decisive, *contract.source_columns(role), *(gate.columns if gate else ())]
     usable = usable_columns(source, wanted, problems)
     if gate is not None:
         problems.raise_if_any()
@@ -83,6 +87,7 @@ def _rows(source: Source, contract: Contract, role: Role, gate: RowGate | None) 
         batch = gate.admit(unjudged) if gate else unjudged
         ids = {name: reader.ids(batch.column(name), name) for name in identifiers if name in usable}
         outcome = reader.labels(batch.column(label), label) if label in usable else None
+        late = _late(batch, contract.split, reader)
         values = _values(batch, contract, role, reader)
         if rules.id in usable:
             given = [one for one in ids[rules.id] if one]
@@ -95,7 +100,9 @@ def _rows(source: Source, contract: Contract, role: Role, gate: RowGate | None) 
             persons = ids[rules.person or rules.id]
             groups = group_cells_of(values, contract, role=role)
             parts.append(
-                Rows(cells=cells, outcome=outcome, ids=ids[rules.id], persons=persons, groups=groups)
+                Rows(
+                    cells=cells, outcome=outcome, ids=ids[rules.id], persons=persons, groups=groups, late=late
+                )
             )
     problems.count(rules.id, repeated, "with the identifier of an earlier row: keep one row of each")
     problems.raise_if_any()
@@ -109,6 +116,13 @@ def _no_rows(contract: Contract) -> Rows:
         ids=np.empty(0, dtype=object),
         groups=np.empty((0, len(contract.groups)), dtype=np.int32),
     )
+
+
+def _late(batch: pa.RecordBatch, split: Split, reader: ColumnReader) -> npt.NDArray[np.bool_]:
+    """Which rows are of the split's day or later; none if it has no day, or the batch no dates."""
+    if split.column is None or split.test_from is None or split.column not in batch.schema.names:
+        return np.zeros(len(batch), dtype=np.bool_)
+    return reader.days(batch.column(split.column), split.column) >= day_number(split.test_from)
 
 
 def _values(batch: pa.RecordBatch, contract: Contract, role: Role, reader: ColumnReader) -> Values:

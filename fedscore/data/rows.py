@@ -18,6 +18,7 @@ Texts = npt.NDArray[np.object_] | npt.NDArray[np.str_]
 
 _SAME_AS_IDS: npt.NDArray[np.object_] = np.empty(0, dtype=object)
 _NO_GROUPS: npt.NDArray[np.int32] = np.empty((0, 0), dtype=np.int32)
+_NOT_LATE: npt.NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -33,6 +34,8 @@ class Rows:
         persons: [n] the persons' ids as text, where the contract names their column. Left out, every row is a
             person of its own and `persons` is `ids`.
         groups: [n, g] index of the row's cell within each of the contract's g groups; none if left out.
+        late: [n] whether the row's date is the contract's `test_from` or later; no row is late if left out,
+            or if the contract splits persons instead.
 
     Raises:
         DataError: Shapes do not agree, a type is another, a cell is negative, or an outcome is outside {0,
@@ -44,12 +47,16 @@ class Rows:
     ids: Texts
     persons: Texts = field(default_factory=lambda: _SAME_AS_IDS)
     groups: npt.NDArray[np.int32] = field(default_factory=lambda: _NO_GROUPS)
+    late: npt.NDArray[np.bool_] = field(default_factory=lambda: _NOT_LATE)
 
     def __post_init__(self) -> None:
         if self.persons is _SAME_AS_IDS:
             object.__setattr__(self, "persons", self.ids)
         if self.groups is _NO_GROUPS:
             object.__setattr__(self, "groups", np.empty((len(self.ids), 0), dtype=np.int32))
+        if self.late is _NOT_LATE:
+            object.__setattr__(self, "late", np.zeros(len(self.ids), dtype=np.bool_))
+        _check_array("late", self.late, dtypes=(np.dtype(np.bool_),), shape=(len(self.ids),))
         _check_array("groups", self.groups, dtypes=(np.dtype(np.int32),), shape=(len(self.ids), None))
         _check_array("cells", self.cells, dtypes=(np.dtype(np.int32),), shape=(len(self.ids), None))
         _check_array("outcome", self.outcome, dtypes=(np.dtype(np.int8),), shape=(len(self.ids),))
@@ -83,6 +90,7 @@ class Rows:
             ids=self.ids[index],
             persons=self.persons[index],
             groups=self.groups[index],
+            late=self.late[index],
         )
 
     @staticmethod
@@ -110,6 +118,7 @@ class Rows:
             ids=np.concatenate([part.ids for part in parts]),
             persons=np.concatenate([part.persons for part in parts]),
             groups=np.concatenate([part.groups for part in parts]),
+            late=np.concatenate([part.late for part in parts]),
         )
 
 

@@ -1,8 +1,13 @@
-"""Which rows train, and which test? Decided per person by a keyed hash, the same at all organisations.
+"""Which rows train, and which test? Decided per person by a keyed hash, or per row by its date.
 
 A shuffled split would change with every row that is added, and so would the sums over it. Here the side of a
-person depends on the person's id and the contract's key alone, so adding or removing a person moves nobody
-else.
+person depends on the person's id and the contract's key alone, or that of a row on the row's own date. So
+adding or removing a person moves nobody else, and every organisation decides alike.
+
+What the two do to the unit of privacy differs. A hash puts a person on one side with all rows, so a training
+and an evaluation compose in parallel for records and for persons. By date a record is on one side still, but
+a person with early and late rows is on both, under the caps of each: for persons the two add up
+(`Split.separates_persons`).
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from fedscore.contract import Contract, Split
 from fedscore.data.rows import Rows
 from fedscore.errors import DataError
 
-__all__ = ["is_test", "test_rows", "training_rows"]
+__all__ = ["is_test", "on_test_side", "test_rows", "training_rows"]
 
 _BLOCK = 64
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
@@ -26,7 +31,7 @@ _INNER = bytes(byte ^ 0x36 for byte in range(256))
 
 
 def is_test(ids: Iterable[object], split: Split) -> npt.NDArray[np.bool_]:
-    """Which persons are set aside for testing.
+    """Which persons are set aside for testing by a split that separates persons.
 
     A person tests if the first 8 bytes of HMAC-SHA256(key, id), read as a big-endian integer and divided by
     2⁶⁴, are below `split.test_share`. Key and id enter as UTF-8; an integer id as its decimal text, so 123
@@ -45,6 +50,19 @@ def is_test(ids: Iterable[object], split: Split) -> npt.NDArray[np.bool_]:
     # A float times a power of two is exact, and an integer is below x exactly if it is below ⌈x⌉.
     threshold = np.uint64(math.ceil(split.test_share * 2.0**64))
     return _keyed_hashes(ids, split.key) < threshold
+
+
+def on_test_side(rows: Rows, split: Split) -> npt.NDArray[np.bool_]:
+    """Which rows are set aside for testing, by person or by date.
+
+    Args:
+        rows: Rows, binned by the contract whose split it is.
+        split: The contract's split.
+
+    Returns:
+        [n], true for the test side.
+    """
+    return is_test(rows.persons, split) if split.separates_persons else rows.late
 
 
 def training_rows(rows: Rows, contract: Contract) -> Rows:
@@ -72,7 +90,8 @@ def training_rows(rows: Rows, contract: Contract) -> Rows:
 def test_rows(rows: Rows, contract: Contract) -> Rows:
     """The rows that a private evaluation may sum: the test side of the split, under the same caps.
 
-    No person is on both sides, so a training and an evaluation compose in parallel.
+    No record is on both sides, so for records a training and an evaluation compose in parallel; for persons
+    they do if the split separates them.
 
     Args:
         rows: All rows of an organisation.
@@ -88,7 +107,7 @@ def test_rows(rows: Rows, contract: Contract) -> Rows:
 
 
 def _side(rows: Rows, contract: Contract, *, test: bool) -> Rows:
-    side = np.flatnonzero(is_test(rows.persons, contract.split) == test)
+    side = np.flatnonzero(on_test_side(rows, contract.split) == test)
     kept = side[_within_cap(rows.persons[side], rows.ids[side], contract)]
     cap = contract.rows.row_cap
     if len(kept) > cap:

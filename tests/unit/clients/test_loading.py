@@ -18,6 +18,7 @@ from clients.loading import load_consenting, load_rows
 from fedscore.contract import Contract, Role, parse_contract
 from fedscore.data import ADMITTED, read_rows, rows_from_table
 from fedscore.errors import DataError
+from fedscore.sums import Side
 from simulations.synthetic import make_consortium, write
 
 DAY = dt.date(2025, 6, 30)
@@ -322,6 +323,35 @@ def test_operational_tables_without_the_agreed_columns_are_refused(
         DataError, match=f"table '{table}' lacks agreed, ends, by which it is known which rows"
     ):
         load_rows(data, contract, role=role, day=DAY)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_operational_tables_are_as_of_one_day_and_cannot_be_split_by_date(tmp_path: Path, role: Role) -> None:
+    party = next(party for party in CONSORTIUM.parties if party.role is role)
+    share = next(line for line in SHIPPED.splitlines() if line.startswith("test_share"))
+    dated = 'test_share = 0.0\ncolumn = "day"\ntest_from = 2025-01-01'
+    contract = parse_contract(SHIPPED.replace(share, dated))
+    with pytest.raises(
+        DataError, match="date in the column day, and rows of operational tables are all as of"
+    ):
+        load_rows(operational(tmp_path, party.name), contract, role=role, day=DAY)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_split_by_date_has_its_sides_from_the_file(
+    tmp_path: Path, tiny_text: str, contract: Contract, suffix: str
+) -> None:
+    dated = 'test_share = 0.0\ncolumn = "day"\ntest_from = 2025-01-01'
+    without = parse_contract(tiny_text.replace("test_share = 0.3", dated))
+    days = [dt.date(2024, 12, 31), dt.date(2025, 1, 1), dt.date(2020, 1, 1), dt.date(2025, 6, 1)]
+    data = source(tmp_path, suffix, day=days)
+    for side, expected in ((Side.TRAINING, ["1", "3"]), (Side.TEST, ["2", "4"])):
+        rows = load_rows(data, without, role=Role.PLATFORM, day=DAY, side=side)
+        assert rows.ids.tolist() == expected
+    # What the gate leaves out needs no date.
+    gated = without.model_copy(update={"consent": contract.consent})
+    data = source(tmp_path, suffix, day=[*days[:2], None, None])
+    assert load_rows(data, gated, role=Role.PLATFORM, day=DAY).ids.tolist() == ["1"]
 
 
 def test_withdrawals_need_the_persons_of_operational_tables(tmp_path: Path) -> None:

@@ -50,10 +50,15 @@ def test_select_repeats_and_reorders_as_asked() -> None:
     assert Rows(**fields()).select(np.array([2, 0, 2])).ids.tolist() == ["secret-2", "secret-0", "secret-2"]
 
 
+def test_no_row_is_late_if_nothing_is_said_of_it() -> None:
+    assert Rows(**fields()).late.tolist() == [False] * 3
+
+
 def test_concatenate_undoes_a_cut() -> None:
-    rows = Rows(**fields(5), persons=np.array(list("ppqrs")))
+    late = np.array([True, False, True, True, False])
+    rows = Rows(**fields(5), persons=np.array(list("ppqrs")), late=late)
     joined = Rows.concatenate([rows.select(slice(0, 2)), rows.select(slice(2, 2)), rows.select(slice(2, 5))])
-    for name in ("cells", "outcome", "ids", "persons"):
+    for name in ("cells", "outcome", "ids", "persons", "late"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(rows, name))
     assert joined.cells.dtype == np.int32
     assert joined.outcome.dtype == np.int8
@@ -61,7 +66,7 @@ def test_concatenate_undoes_a_cut() -> None:
 
 def test_concatenate_refuses_nothing_and_mixtures() -> None:
     narrow = Rows(**{**fields(), "cells": np.zeros((3, 1), dtype=np.int32)})
-    with pytest.raises(DataError, match=r"\[1, 2\] tables cannot be joined"):
+    with pytest.raises(DataError, match=r"\[\(1, 0\), \(2, 0\)\] tables and groups cannot be joined"):
         Rows.concatenate([Rows(**fields()), narrow])
     with pytest.raises(DataError, match="one part or more"):
         Rows.concatenate([])
@@ -79,6 +84,8 @@ def test_concatenate_refuses_nothing_and_mixtures() -> None:
         ({"outcome": np.zeros(3, dtype=np.bool_)}, "outcome of rows has type bool"),
         ({"outcome": np.array([0, 2, -1], dtype=np.int8)}, "2 outcomes of rows are outside"),
         ({"ids": np.arange(3)}, "ids of rows has type int64"),
+        ({"late": np.zeros(2, dtype=np.bool_)}, r"late of rows has shape \(2,\)"),
+        ({"late": np.zeros(3, dtype=np.int8)}, "late of rows has type int8: it must be bool"),
         ({"persons": np.array(["p", "q"])}, r"persons of rows has shape \(2,\)"),
     ],
 )

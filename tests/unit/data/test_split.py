@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import hmac
 from collections import Counter
 from collections.abc import Sequence
@@ -9,18 +10,21 @@ import numpy as np
 import pytest
 
 from fedscore.contract import Contract, Split
-from fedscore.data import Rows, is_test, split, training_rows
+from fedscore.data import Rows, is_test, on_test_side, split, training_rows
 from fedscore.errors import DataError
 
 IDS = [str(number) for number in range(2000)]
 
 
-def rows_of(persons: Sequence[str], ids: Sequence[str] | None = None) -> Rows:
+def rows_of(
+    persons: Sequence[str], ids: Sequence[str] | None = None, late: Sequence[bool] | None = None
+) -> Rows:
     return Rows(
         cells=np.arange(len(persons), dtype=np.int32)[:, None],
         outcome=np.zeros(len(persons), dtype=np.int8),
         ids=np.array([f"row {n}" for n in range(len(persons))] if ids is None else ids, dtype=object),
         persons=np.array(persons, dtype=object),
+        late=np.zeros(len(persons), dtype=np.bool_) if late is None else np.array(late, dtype=np.bool_),
     )
 
 
@@ -132,3 +136,47 @@ def test_the_test_side_has_the_same_cap(contract: Contract) -> None:
     terms = contract.model_copy(update={"split": Split(test_share=0.9, key="k")})
     with pytest.raises(DataError, match="rows are on the test side"):
         split.test_rows(rows_of(IDS), terms)
+
+
+def by_date(contract: Contract) -> Contract:
+    terms = Split(test_share=0.0, key="k", column="as_of", test_from=dt.date(2017, 5, 1))
+    return contract.model_copy(update={"split": terms})
+
+
+def test_late_rows_test_and_all_others_train(contract: Contract) -> None:
+    late = [number % 3 == 0 for number in range(300)]
+    rows = rows_of([f"person {number}" for number in range(300)], late=late)
+    terms = by_date(contract)
+    assert on_test_side(rows, terms.split).tolist() == late
+    assert training_rows(rows, terms).cells[:, 0].tolist() == np.flatnonzero(~np.array(late)).tolist()
+    assert split.test_rows(rows, terms).cells[:, 0].tolist() == np.flatnonzero(late).tolist()
+
+
+def test_a_person_is_on_both_sides_under_the_caps_of_each(contract: Contract) -> None:
+    persons = ["early and late"] * 9 + ["early"] * 3 + ["late"]
+    rows = rows_of(persons, late=[False] * 4 + [True] * 5 + [False] * 3 + [True])
+    terms = by_date(contract)
+    assert Counter(training_rows(rows, terms).persons) == {"early and late": 2, "early": 2}
+    assert Counter(split.test_rows(rows, terms).persons) == {"early and late": 2, "late": 1}
+
+
+def test_a_date_moves_its_own_persons_rows_alone(contract: Contract) -> None:
+    persons = [f"person {number % 40}" for number in range(200)]
+    before = rows_of(persons, late=[number % 4 == 0 for number in range(200)])
+    after = rows_of(persons, late=[number % 4 == 0 or number == 1 for number in range(200)])
+    terms = by_date(contract)
+    for side in (training_rows, split.test_rows):
+        moved = set(side(before, terms).ids) ^ set(side(after, terms).ids)
+        assert all(int(one.split()[1]) % 40 == 1 for one in moved)
+
+
+def test_each_side_has_the_row_cap(contract: Contract) -> None:
+    terms = by_date(contract)
+    assert len(split.test_rows(rows_of(IDS[:1500], late=[True] * 1000 + [False] * 500), terms)) == 1000
+    with pytest.raises(DataError, match="1001 rows are on the test side, and the contract's row_cap is 1000"):
+        split.test_rows(rows_of(IDS[:1001], late=[True] * 1001), terms)
+
+
+def test_without_a_date_the_flag_decides_nothing(contract: Contract) -> None:
+    rows = rows_of(IDS, late=[True] * len(IDS))
+    assert on_test_side(rows, contract.split).tolist() == is_test(IDS, contract.split).tolist()
