@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -34,6 +34,12 @@ class Term(BaseModel):
         validate_default=True,
         revalidate_instances="never",
     )
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without what is derived from the entries: it is derived anew, and views cannot be pickled."""
+        state = super().__getstate__()
+        entries = type(self).model_fields
+        return {**state, "__dict__": {name: state["__dict__"][name] for name in entries}}
 
 
 def _without_negative_zero(value: object) -> object:

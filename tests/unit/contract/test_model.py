@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,3 +179,12 @@ def test_changes_are_checked_again() -> None:
 
 def test_tables_are_built_once() -> None:
     assert TAIWAN.tables is TAIWAN.tables
+
+
+def test_a_contract_that_was_looked_at_can_be_sent_to_another_process(tiny_contract: Contract) -> None:
+    assert tiny_contract.tables
+    assert tiny_contract.holders
+    again = pickle.loads(pickle.dumps(tiny_contract))  # noqa: S301 - made here
+    assert again == tiny_contract
+    assert again.tables == tiny_contract.tables
+    assert again.hash() == tiny_contract.hash()
