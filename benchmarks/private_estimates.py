@@ -127,10 +127,11 @@ def _way(
 
 
 def main(
+    *,
     rows: Annotated[int, typer.Option(help="Test rows.")] = 9000,
     bad_rate: Annotated[float, typer.Option(help="Share of bad ones.")] = 0.22,
     unit_noise: Annotated[float, typer.Option(help="Noise of a sum of sensitivity 1, in counts.")] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,  # noqa: FBT002 - typer's way of a flag
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
 ) -> None:
     """Prints what each way leaves open."""
     found = ways(rows=rows, bad_rate=bad_rate, unit_noise=unit_noise)

@@ -143,9 +143,11 @@ def recall_at(bands: Bands, alert_rate: float, *, level: float = LEVEL) -> Estim
     wrong_by_good = -border * (taken - alert_rate) / bad_rows
     noise = bands.deviation(wrong_by_bad, wrong_by_good)
     in_border = _bad_rows_at(bands, taken, level) / bad_rows
+    # Each record weighs as much in the sample as its noise would; the two parts by themselves are a scale.
     rate = float(np.clip(recall, 1.0 / (bad_rows + 2.0), 1.0 - 1.0 / (bad_rows + 2.0)))
-    # Alerted bad rows, and a border that moves with the sample (its covariance with them left out).
-    sampling = np.sqrt(rate * (1.0 - rate) / bad_rows + steepness**2 * alert_rate * (1.0 - alert_rate) / rows)
+    apart = rate * (1.0 - rate) / bad_rows + steepness**2 * alert_rate * (1.0 - alert_rate) / rows
+    together = float(bands.bad @ wrong_by_bad**2 + bands.good @ wrong_by_good**2)
+    sampling = np.sqrt(np.clip(together, apart / 20.0, apart))
     return Estimate.around(
         recall, noise=noise, sampling=float(sampling), level=level, below=in_border, above=in_border
     )

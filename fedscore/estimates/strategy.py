@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,7 @@ class Strategy:
     """The public matrix of a private sum: row k is what a record in cell k adds.
 
     Attributes:
-        patterns: [cells, answers], multiples of 2⁻²⁰ of at most 2⁸ in size, of full row rank.
+        patterns: [cells, answers], multiples of 2⁻²⁰ of at most 16 in size, of full row rank.
 
     Raises:
         DataError: The patterns are no such matrix.
@@ -72,8 +72,9 @@ class Strategy:
             raise DataError(
                 f"a strategy of shape {self.patterns.shape}: at least one cell, and as many answers as cells"
             )
-        if not np.all(np.abs(self.patterns) <= 256.0):  # also false for NaN
-            raise DataError("a strategy with entries beyond 256: scale it down")
+        # Then no sum of squares in steps of 2⁻²⁰ leaves 63 bits.
+        if not np.all(np.abs(self.patterns) <= 16.0) or self.dimension > 2**14:  # also for NaN
+            raise DataError("a strategy with entries beyond 16, or over 16,384 answers: scale it down")
 
     @property
     def cells(self) -> int:
@@ -89,7 +90,7 @@ class Strategy:
     def bound(self) -> SumBound:
         """The exact sensitivity of this matrix."""
         steps = np.rint(self.patterns * _STEPS).astype(np.int64)
-        squares = max(sum(int(step) ** 2 for step in row) for row in steps.tolist())
+        squares = int(np.square(steps).sum(axis=1).max())
         return SumBound(
             sensitivity_squared=Fraction(squares, _STEPS**2),
             largest=Fraction(int(np.abs(steps).max()), _STEPS),
@@ -108,6 +109,7 @@ def settled_patterns(patterns: _Floats) -> _Floats:
     return np.asarray(np.trunc(patterns * _STEPS) / _STEPS + 0.0)
 
 
+@cache
 def running_counts(cells: int) -> Strategy:
     """The strategy of the module's docstring: good for every count of a run of neighbouring cells.
 
