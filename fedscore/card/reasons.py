@@ -1,15 +1,16 @@
-"""Why did a score not come out higher? The characteristics that cost the most points, in the contract's words.
+"""Why did a score not come out higher? What cost the most points, in the contract's words.
 
-The reference of a characteristic is the mean of its points over the training records that hold it: what an
-average customer gets. A record's loss is the reference less its own points; the reasons are the largest
-losses above 0, equal ones in the card's order. References are rounded to hundredths of points once, and losses
-are whole hundredths, so the ranking is the same whatever computes it. What an organisation's role does not hold
-is never a reason: nobody's behaviour put it there.
+The reference of a table is the mean of its points over the training records that hold it: what an average
+customer gets. A record's loss by a characteristic is the reference less its own points there, and half of the
+same of every interaction that the characteristic is a side of. The reasons are the characteristics with the
+largest losses above 0, equal ones in the card's order. References are rounded to hundredths of points once,
+and losses are whole halves of hundredths, so the ranking is the same whatever computes it. What an
+organisation's role does not hold is never a reason: nobody's behaviour put it there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,51 +19,60 @@ from fedscore.card.model import Card
 from fedscore.card.parts import CardTable
 from fedscore.contract import CellKind, Grid, Role, Table
 
-__all__ = ["NO_REASON", "Losses", "reason_text"]
+__all__ = ["LOSS_UNITS", "NO_REASON", "Losses", "reason_text"]
 
 NO_REASON = -1
 """Stands where a record has fewer reasons than were asked for."""
+
+LOSS_UNITS = 200
+"""Units of a loss in a point."""
 
 _Integers = npt.NDArray[np.int64]
 
 
 class Losses:
-    """What each table costs the records of one role, against its reference.
+    """What each characteristic costs the records of one role, against its reference.
 
     Attributes:
-        references: [tables], mean points in hundredths.
+        names: [characteristics], those with a table, then sides of interactions that have none.
     """
 
     def __init__(self, card: Card, *, role: Role) -> None:
-        """Computes the references once.
+        """Computes references and losses of every cell once.
 
         Args:
             card: Whose points are explained.
             role: Whose records they are.
         """
-        pairs = list(zip(card.tables, card.grid.tables, strict=True))
-        self.references = tuple(_reference(entry, table) for entry, table in pairs)
-        held = [_is_held(table, card.grid, role) for _, table in pairs]
-        # By cell, so that a record's losses are looked up as its points are.
-        self._of_cells = tuple(
-            np.maximum(reference - entry.hundredths_of_cells(), 0).astype(np.int32)
-            if is_held
-            else np.zeros(entry.size, dtype=np.int32)
-            for (entry, _), reference, is_held in zip(pairs, self.references, held, strict=True)
-        )
-        for (_, table), losses in zip(pairs, self._of_cells, strict=True):
-            for place, cell in enumerate(table.cells):
-                if cell.kind is CellKind.NOT_HELD:
-                    losses[place] = 0
+        sides = [name for entry in card.interactions for name in entry.parents]
+        self.names = tuple(dict.fromkeys([*(entry.name for entry in card.characteristics), *sides]))
+        place = {name: number for number, name in enumerate(self.names)}
+        # By table: its column among the cells, the characteristics that it weighs on, the loss of each cell.
+        self._tables: list[tuple[int, list[int], npt.NDArray[np.int32]]] = []
+        for column, (entry, table) in enumerate(zip(card.tables, card.grid.tables, strict=True)):
+            if _is_held(table, card.grid, role):
+                weight = 1 if table.parents else 2
+                losses = (weight * _losses_of_cells(entry, table)).astype(np.int32)
+                names = table.parents or (table.name,)
+                self._tables.append((column, [place[name] for name in names], losses))
 
-    def of(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """Looks up [records, tables] losses in hundredths, 0 or more, for cells that belong to the card."""
-        losses = np.empty(cells.shape, dtype=np.int32)
-        for column, of_cells in enumerate(self._of_cells):
-            losses[:, column] = of_cells[cells[:, column]]
-        return losses
+    def of(self, cells: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]:
+        """Adds up losses.
 
-    def largest(self, cells: npt.NDArray[np.int32], count: int) -> tuple[_Integers, _Integers]:
+        Args:
+            cells: [records, tables], as the card's grid has them.
+
+        Returns:
+            [records, characteristics], 0 or more, `LOSS_UNITS` to a point.
+        """
+        losses = np.zeros((len(self.names), len(cells)), dtype=np.int32)
+        for column, places, of_cells in self._tables:
+            lost = of_cells[cells[:, column]]
+            for place in places:
+                losses[place] += lost
+        return np.maximum(losses, 0).T
+
+    def largest(self, cells: npt.NDArray[np.integer[Any]], count: int) -> tuple[_Integers, _Integers]:
         """Ranks the losses.
 
         Args:
@@ -70,53 +80,44 @@ class Losses:
             count: How many reasons, at most.
 
         Returns:
-            [records, count] places of tables, `NO_REASON` where there is none, and their losses in hundredths.
+            [records, count] places of `names`, `NO_REASON` where there is none; their losses.
         """
         left = self.of(cells)
-        records = np.arange(len(left))
         places = np.full((len(left), count), NO_REASON, dtype=np.int64)
         amounts = np.zeros((len(left), count), dtype=np.int64)
+        records = np.arange(len(left))
         for rank in range(min(count, left.shape[1])):
             place = np.argmax(left, axis=1)  # of equal ones the first
             amount = left[records, place]
-            found = amount > 0
-            places[found, rank] = place[found]
+            places[:, rank] = np.where(amount > 0, place, NO_REASON)
             amounts[:, rank] = amount
             left[records, place] = 0
         return places, amounts
 
 
-def reason_text(card: Card, place: int, language: str) -> str:
-    """What a customer is told.
+def reason_text(grid: Grid, name: str, language: str) -> str:
+    """What a customer is told of a characteristic.
 
     Args:
-        card: With the contract's words.
-        place: Of the table among the card's.
+        grid: With the contract's words.
+        name: Of the characteristic.
         language: A tag as "zh-Hans".
 
     Returns:
         The contract's sentence in that language; failing that in a language of the same first part, in
-        English, the description, or the name. An interaction says the sentences of both.
+        English, the description, or the name.
     """
-    table = card.tables[place]
-    return " / ".join(_texts(card.grid, table.parents or (table.name,), language))
+    item = grid.by_name[name]
+    family = language.partition("-")[0]
+    related = [tag for tag in sorted(item.reasons) if tag.partition("-")[0] == family]
+    for tag in (language, family, *related, "en"):
+        if tag in item.reasons:
+            return item.reasons[tag]
+    return item.description or item.name
 
 
-def _texts(grid: Grid, names: tuple[str, ...], language: str) -> Iterator[str]:
-    for name in names:
-        item = grid.by_name[name]
-        family = language.partition("-")[0]
-        related = [tag for tag in sorted(item.reasons) if tag.partition("-")[0] == family]
-        for tag in (language, family, *related, "en"):
-            if tag in item.reasons:
-                yield item.reasons[tag]
-                break
-        else:
-            yield item.description or item.name
-
-
-def _reference(entry: CardTable, table: Table) -> int:
-    """Mean points over the training records that hold the table, in hundredths."""
+def _losses_of_cells(entry: CardTable, table: Table) -> _Integers:
+    """[cells], the reference less the points, in hundredths; 0 where the table is not held."""
     points = entry.hundredths_of_cells()
     held = [
         bin_
@@ -124,9 +125,10 @@ def _reference(entry: CardTable, table: Table) -> int:
         if table.cells[bin_.cells[0]].kind is not CellKind.NOT_HELD and bin_.share > 0
     ]
     total = sum(bin_.share for bin_ in held)
-    if total <= 0:
-        return 0
-    return round(sum(bin_.share * int(points[bin_.cells[0]]) for bin_ in held) / total)
+    mean = sum(bin_.share * int(points[bin_.cells[0]]) for bin_ in held) / total if total > 0 else 0.0
+    losses = round(mean) - points
+    losses[[place for place, cell in enumerate(table.cells) if cell.kind is CellKind.NOT_HELD]] = 0
+    return np.asarray(losses)
 
 
 def _is_held(table: Table, grid: Grid, role: Role) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +30,8 @@ class Scored:
         score: [records], points.
         probability: [records], of the outcome.
         grades: [records], places in the card's grades; all `NO_REASON` where the card has none.
-        reasons: [records, reasons], places of tables, `NO_REASON` where there is none.
-        losses: [records, reasons], what each of them costs, in hundredths of points.
+        reasons: [records, reasons], places of the scorer's `reason_names`, `NO_REASON` where there is none.
+        losses: [records, reasons], what each of them costs, `reasons.LOSS_UNITS` to a point.
     """
 
     hundredths: npt.NDArray[np.int64]
@@ -48,7 +49,8 @@ class Scorer:
         card: The card.
         role: Whose records are scored.
         reasons: How many are told, at most.
-        reason_texts: [tables], what is told of each.
+        reason_names: [characteristics], the code of each reason.
+        reason_texts: [characteristics], what is told of each.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class Scorer:
         self.card = card
         self.role = role
         self.reasons = reasons
-        self.reason_texts = tuple(reason_text(card, place, language) for place in range(len(card.tables)))
         self._losses = Losses(card, role=role)
+        self.reason_names = self._losses.names
+        self.reason_texts = tuple(reason_text(card.grid, name, language) for name in self.reason_names)
         held = [item for item in card.grid.characteristics if role in item.roles]
         self.numbers = {item.name: item.column for item in held if item.type is ValueType.NUMBER}
         self.categories = {item.name: item.column for item in held if item.type is ValueType.CATEGORY}
@@ -89,7 +92,7 @@ class Scorer:
         """
         return self.score_cells(cells_of(values, self.card.grid, role=self.role))
 
-    def score_cells(self, cells: npt.NDArray[np.int32]) -> Scored:
+    def score_cells(self, cells: npt.NDArray[np.integer[Any]]) -> Scored:
         """Scores records that are binned already.
 
         Args:

@@ -10,12 +10,12 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from fedscore.cli import contract, demo, early_warning, keys, node, server, simulate
+from fedscore.cli import card, contract, demo, early_warning, keys, node, server, simulate
 from fedscore.errors import FedscoreError
 
 __all__ = ["app", "main"]
 
-_COMMANDS = (demo, simulate, early_warning, contract, keys, node, server)
+_COMMANDS = (demo, simulate, early_warning, contract, keys, node, server, card)
 
 
 class _Refusing(TyperGroup):
