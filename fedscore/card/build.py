@@ -86,4 +86,10 @@ def _table(
                 bad_rate=round(min(max(bad_count / count, 0.0), 1.0), 6) if count >= 1.0 else None,
             )
         )
-    return CardTable(name=table.name, parents=table.parents, monotone=table.monotone, bins=tuple(entries))
+    return CardTable(
+        name=table.name,
+        parents=table.parents,
+        monotone=table.monotone,
+        bins=tuple(entries),
+        records=round(total, 1),
+    )

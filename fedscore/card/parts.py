@@ -104,12 +104,15 @@ class CardTable(_Frozen):
         parents: The two characteristics of an interaction; empty for a characteristic.
         monotone: Direction of the bad rate that the contract asks for.
         bins: In the order of their first cells.
+        records: How many training records the shares of the bins are of, from the noisy histogram: those of
+            roles that hold the table; none where it is not told.
     """
 
     name: str
     parents: tuple[str, ...]
     monotone: Direction | None
     bins: tuple[Bin, ...]
+    records: float | None = Field(default=None, ge=0)
 
     @property
     def mean_points(self) -> float:
@@ -169,12 +172,15 @@ class ScoreBands(_Frozen):
         bad: Noisy counts of bad records, one more than there are edges.
         good: Noisy counts of good records.
         deviation: Standard deviation of the noise in each count.
+        total_deviation: Standard deviation of the noise in all bad counts together, or all good ones: noise
+            in neighbouring bands mostly cancels.
     """
 
     edges: tuple[float, ...]
     bad: tuple[float, ...]
     good: tuple[float, ...]
     deviation: float = Field(ge=0)
+    total_deviation: float = Field(ge=0)
 
 
 class Measure(_Frozen):

@@ -51,22 +51,27 @@ class NoisyCounts:
 
     Attributes:
         counts: [cells]; may be negative.
-        deviation: Standard deviation of the independent noise in each count.
+        deviation: Standard deviation of the independent noise in each count: one for all, or [cells].
 
     Raises:
         DataError: These are no counts.
     """
 
     counts: _Floats
-    deviation: float
+    deviation: float | _Floats
 
     def __post_init__(self) -> None:
         if (
             self.counts.ndim != 1
             or len(self.counts) == 0
-            or not released_numbers(self.counts, self.deviation)
+            or np.shape(self.deviation) not in ((), self.counts.shape)
+            or not all(released_numbers(self.counts, one) for one in self._deviations.tolist())
         ):
             raise DataError("a histogram is one row of finite counts with a finite deviation of their noise")
+
+    @property
+    def _deviations(self) -> _Floats:
+        return np.broadcast_to(np.asarray(self.deviation, dtype=np.float64), self.counts.shape)
 
     @property
     def rows(self) -> float:
@@ -76,17 +81,15 @@ class NoisyCounts:
     @property
     def clear(self) -> bool:
         """Whether shares of it mean anything."""
-        return self.rows >= max(_CLEAR * self.deviation * float(np.sqrt(len(self.counts))), 10.0)
+        return self.rows >= max(_CLEAR * float(np.linalg.norm(self._deviations)), 10.0)
 
     @property
     def share_deviations(self) -> _Floats:
         """Noise of each share of the rows, whose number is noisy too."""
         shares = self.counts / self.rows
-        return np.asarray(
-            self.deviation
-            / self.rows
-            * np.sqrt(np.maximum(1.0 - 2.0 * shares + len(shares) * shares**2, 1.0 / len(shares)))
-        )
+        variances = self._deviations**2
+        of_shares = variances * (1.0 - 2.0 * shares) + shares**2 * variances.sum()
+        return np.asarray(np.sqrt(np.maximum(of_shares, variances / len(shares))) / self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,4 +119,5 @@ def score_bands(counts: ScoreCounts) -> ScoreBands:
         bad=tuple(round(float(number), 2) for number in chosen @ counts.bad),
         good=tuple(round(float(number), 2) for number in chosen @ counts.good),
         deviation=round(float(np.max(deviations)), 4),
+        total_deviation=round(counts.deviation(np.ones(len(below) - 1), np.zeros(len(below) - 1)), 4),
     )

@@ -141,3 +141,22 @@ def test_what_is_no_histogram_is_refused() -> None:
     ):
         with pytest.raises(DataError, match="histogram"):
             NoisyCounts(counts=counts, deviation=deviation)
+
+
+def test_counts_with_noise_of_their_own_are_as_sure_as_their_noise() -> None:
+    generator = np.random.default_rng(3)
+    counts = np.array([20_000.0, 15_000.0, 10_000.0, 5_000.0])
+    deviations = np.array([5.0, 20.0, 80.0, 320.0])
+    drawn = counts + deviations * generator.standard_normal((40_000, 4))
+    own = NoisyCounts(counts=counts, deviation=deviations).share_deviations
+    np.testing.assert_allclose((drawn / drawn.sum(axis=1, keepdims=True)).std(axis=0), own, rtol=0.03)
+    same = NoisyCounts(counts=counts, deviation=np.full(4, 20.0))
+    assert (
+        same.share_deviations.tolist() == NoisyCounts(counts=counts, deviation=20.0).share_deviations.tolist()
+    )
+
+
+@pytest.mark.parametrize("deviation", [np.ones(3), np.array([1.0, -1.0]), np.array([1.0, np.nan])])
+def test_a_deviation_belongs_to_each_count(deviation: Floats) -> None:
+    with pytest.raises(DataError, match="finite deviation"):
+        NoisyCounts(counts=np.array([5.0, 5.0]), deviation=deviation)
