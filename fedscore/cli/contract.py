@@ -1,4 +1,4 @@
-"""`fedscore contract`: is a contract one that can be kept?"""
+"""`fedscore contract`: a contract to start from, and whether it is one that can be kept."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fedscore.cli import contract_draft
 from fedscore.contract import Contract, FindingLevel, check, parse_contract
 from fedscore.errors import ContractError
 
@@ -19,14 +20,9 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add the group of commands to the application."""
     group = typer.Typer(no_args_is_help=True, help="Contracts: what the organisations of a consortium sign.")
+    contract_draft.register(group)
     group.command("check")(_check)
-    # With a single command typer would leave out its name.
-    group.callback()(_contract)
     app.add_typer(group, name="contract")
-
-
-def _contract() -> None:
-    """Contracts: what the organisations of a consortium sign."""
 
 
 def _check(

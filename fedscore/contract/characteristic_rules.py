@@ -50,7 +50,8 @@ def _grid_problems(path: Path, item: Characteristic) -> Iterator[Problem]:
         )
     if not item.levels and not item.input_only:
         yield error(
-            path, f'category {item.name} has no levels: name its public levels, as levels = ["a", "b"]'
+            (*path, "levels"),
+            f'category {item.name} has no levels: name its public levels, as levels = ["a", "b"]',
         )
     for level in repeated(item.levels):
         yield error((*path, "levels"), f"level {level} is named twice: keep one of them")

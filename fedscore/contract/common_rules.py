@@ -43,7 +43,9 @@ def number_grid_problems(
     """A public grid that is absent, needless or not increasing."""
     yield from edge_problems(path, edges)
     if not edges and not item.input_only:
-        yield error(path, f"{item.name} has no edges: give its public grid, or set input_only = true")
+        yield error(
+            (*path, "edges"), f"{item.name} has no edges: give its public grid, or set input_only = true"
+        )
     if item.input_only and edges:
         yield error((*path, "edges"), f"{item.name} is input_only, so it has no cells: remove one of the two")
     if item.input_only and item.monotone is not None:

@@ -186,6 +186,11 @@ class Contract(Term):
         )
 
     @property
+    def reads_outcomes(self) -> bool:
+        """Whether rows have an outcome; not if a card is watched before outcomes are known."""
+        return self.monitoring is None or self.monitoring.outcomes
+
+    @property
     def smallest_cohort(self) -> int:
         """The smallest number of parties whose sum may be opened, by both rules of the privacy terms."""
         return max(self.privacy.minimum_cohort, len(self.parties) - self.privacy.absent)
@@ -255,6 +260,24 @@ class Contract(Term):
         if terms is None:
             return self._changed(evaluation=None, groups=())
         return self._changed(evaluation=terms.model_dump())
+
+    def with_monitoring(self, terms: MonitoringTerms) -> Contract:
+        """The same contract, to watch a finished card with.
+
+        What belongs to training alone (the neural model, grades, evaluation, groups, the split) goes.
+
+        Raises:
+            ContractError: The result would be inconsistent.
+        """
+        return self._changed(
+            learner=Learner.MONITORING,
+            monitoring=terms.model_dump(),
+            neural=None,
+            grades=None,
+            evaluation=None,
+            groups=(),
+            split={"test_share": 0.0, "key": self.split.key},
+        )
 
     def _changed(self, **sections: object) -> Contract:
         try:

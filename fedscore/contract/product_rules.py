@@ -20,6 +20,7 @@ def product_problems(draft: Draft) -> Iterator[Problem]:
     if draft.grades is not None:
         yield from _grade_problems(draft.grades)
     yield from _belonging_problems(draft)
+    yield from _monitoring_problems(draft)
     yield from _evaluation_problems(draft)
     yield from _group_problems(draft)
 
@@ -83,6 +84,15 @@ def _belonging_problems(draft: Draft) -> Iterator[Problem]:
     ):
         if given:
             yield error((key,), f'{key} belong to learner = "scorecard": remove them')
+
+
+def _monitoring_problems(draft: Draft) -> Iterator[Problem]:
+    if draft.learner is Learner.MONITORING and draft.split is not None and draft.split.has_test_rows:
+        yield error(
+            ("split",),
+            "monitoring watches all present rows, and none of them are kept for testing: set "
+            "split.test_share to 0, and leave out column and test_from",
+        )
 
 
 def _evaluation_problems(draft: Draft) -> Iterator[Problem]:

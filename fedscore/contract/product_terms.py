@@ -25,8 +25,8 @@ class GradeTerms(Term):
     shares: tuple[_Rate, ...] = ()
     """Instead of bad rates: the share of the records that each grade but the last takes, best first."""
 
-    budget_share: Annotated[float, Field(strict=True, gt=0.0, le=0.5)] = 0.05
-    """The part of the training's budget, in mu squared, that the sum of scores gets: above 0, at most 0.5."""
+    budget_share: Annotated[float, Field(strict=True, ge=0.001, le=0.5)] = 0.05
+    """The part of the training's budget, in mu squared, that the sum of scores gets: from 0.001 to 0.5."""
 
 
 class EvaluationTerms(Term):
@@ -45,3 +45,7 @@ class MonitoringTerms(Term):
 
     card: Hex64
     """The fingerprint of the card, from `fedscore card show`."""
+
+    outcomes: Annotated[bool, Field(strict=True)] = True
+    """Whether the rows' outcomes are known by now; with false no column of outcomes is read, and distributions
+    alone are compared."""
