@@ -169,7 +169,7 @@ def _rows(found: SortedColumns) -> Iterator[str]:
 
 
 def _split(found: SortedColumns, name: str) -> Iterator[str]:
-    yield "# Which rows test and do not train: a share of the persons, or all rows from a day on (out of time)."
+    yield "# Which rows test and do not train: a share of persons, or all rows from a day on (out of time)."
     yield "[split]"
     yield "test_share = 0.3"
     yield f"key = {_quoted(f'{name}/1')}"
