@@ -1,0 +1,1 @@
+"""Online scoring: a gRPC service that scores records against a finished card."""
