@@ -36,7 +36,7 @@ def build_card(
         intercept: Log-odds that every record starts from.
         bad: [cells], noisy counts of bad records.
         good: [cells], noisy counts of good records.
-        errors: [cells], standard errors of the log-odds; equal in a bin.
+        errors: [cells], standard errors of the log-odds; equal in a bin; NaN where nothing was measured.
     """
     scale = Scale()
     tables = []
@@ -81,7 +81,11 @@ def _table(
                 cells=tuple(cells.tolist()),
                 # + 0.0 turns the negative zero of rounding into zero
                 points=round(float(points[cells[0]]), DECIMALS) + 0.0,
-                standard_error=None if errors is None else round(float(errors[cells[0]]), DECIMALS),
+                standard_error=(
+                    None
+                    if errors is None or np.isnan(errors[cells[0]])
+                    else round(float(errors[cells[0]]), DECIMALS)
+                ),
                 share=round(max(count, 0.0) / total, 6),
                 bad_rate=round(min(max(bad_count / count, 0.0), 1.0), 6) if count >= 1.0 else None,
             )

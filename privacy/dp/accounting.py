@@ -16,7 +16,8 @@ Formal guarantees:
   that post-processing of the sampled Gaussian mechanism. Every repetition owes its lambda and its tail anew.
 - What was done to disjoint parts of the records costs what the dearest part costs (parallel composition): a
   record that is added or removed is in one part, and what is asked of the others depends on it through
-  released results alone, which is post-processing.
+  released results alone, which is post-processing. A group of k records may be spread over the parts: with
+  k_i of them in part i, mu² is the sum of (k_i mu_i)², at most k² max mu_i² (ADR 4).
 - Who knows a record's coin knows whether it was sampled, and for them there is no amplification. So the price
   is against everyone but the record's own organisation, which has the record anyway.
 """
@@ -87,11 +88,11 @@ def guarantee(event: Event, *, delta: float, group: int = 1) -> Guarantee:
     Args:
         event: What was, or will be, released.
         delta: The delta that the promise may have, `gaussian.SMALLEST_DELTA` to below 1.
-        group: Records in which neighbours differ, all in the same part where parts are disjoint: 1 for the
-            record level; for the person level the number of organisations times that of rows per organisation
-            that one person may have. Exact for full-batch programs. For others it is what any (e, d) promises
-            to k records, (k e, d (exp(k e) - 1) / (exp(e) - 1)), which is conservative: several times dearer
-            than a price made for groups would be.
+        group: Records in which neighbours differ, in whatever parts these are where parts are disjoint: 1 for
+            the record level; for the person level the number of organisations times that of rows per
+            organisation that one person may have. Exact for full-batch programs. For others it is what any
+            (e, d) promises to k records, (k e, d (exp(k e) - 1) / (exp(e) - 1)), which is conservative:
+            several times dearer than a price made for groups would be.
 
     Returns:
         The guarantee. Its epsilon is infinite if a part is `NonPrivate`, or if the chance of a redraw, times

@@ -194,13 +194,28 @@ def aligned(events: Iterable[Event]) -> Event:
     differently.
 
     Args:
-        events: Each as `on_part` makes it, or composed so before.
+        events: Each as `on_part` makes it, or aligned so before.
+
+    Raises:
+        AccountingError: Something that is divided lies within an event: which of its parts are which is not
+            known, and laid into one part it would be priced too low.
     """
     parts: list[list[Event]] = [[]]
     for event in events:
         own = event.parts if isinstance(event, Disjoint) else (event,)
+        if any(_is_divided(part) for part in own):
+            raise AccountingError(
+                "disjoint parts within an event cannot be aligned with those of others: compose the events "
+                "instead, which counts the dearest part of each"
+            )
         parts.extend([] for _ in range(len(own) - len(parts)))
         for held, part in zip(parts, own, strict=False):
             held.append(part)
     composed = tuple(Composed(events=tuple(held)) for held in parts)
     return composed[0] if len(composed) == 1 else Disjoint(parts=composed)
+
+
+def _is_divided(event: Event) -> bool:
+    return isinstance(event, Disjoint) or (
+        isinstance(event, Composed) and any(_is_divided(part) for part in event.events)
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedscore.card import Bin, Card, CardTable
+from fedscore.learners.program import settled
 from fedscore.learners.scorecard.scores import ScoreCounts
 
 __all__ = ["Calibration", "calibrate", "calibrated"]
@@ -74,7 +75,8 @@ def calibrate(card: Card, counts: ScoreCounts) -> Calibration:
         line = np.linalg.solve(normal, weight @ (gradient + information @ line) + prior @ identity)
         line[1] = np.clip(line[1], LEAST_SLOPE, LARGEST_SLOPE)
         line[0] = np.clip(line[0], mean - LARGEST_SHIFT, mean + LARGEST_SHIFT)
-    return Calibration(shift=float(line[0] - line[1] * mean), slope=float(line[1]))
+    shift, slope = settled(np.array([line[0] - line[1] * mean, line[1]])).tolist()
+    return Calibration(shift=shift, slope=slope)
 
 
 def calibrated(card: Card, counts: ScoreCounts, calibration: Calibration) -> tuple[Card, ScoreCounts]:

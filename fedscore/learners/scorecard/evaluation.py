@@ -6,12 +6,12 @@ test side has a budget of its own, as large as the training's: no record is on b
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
 
-from fedscore.card import Card, Evaluation
+from fedscore.card import Card, Evaluation, Measure
 from fedscore.contract import Contract
 from fedscore.data import Rows
 from fedscore.estimates.bands import Bands
@@ -75,12 +75,13 @@ def evaluated(card: Card, contract: Contract) -> Generator[Query | Update, Relea
     """
     if contract.evaluation is None:
         return card
-    low, high = card.score_range
+    low, greatest = card.score_range
+    # A card without any spread still has a grid, and a grade may begin at the greatest score.
+    high = max(greatest + 0.01, low + 1.0)
     begins = {grade.lowest_score for grade in card.grades if grade.lowest_score is not None}
     plan = EvaluationPlan(
         low=low,
-        # A card without any spread still has a grid.
-        high=max(high, low + 1.0),
+        high=high,
         points=PointsToOdds(offset=card.scale.offset, factor=card.scale.factor),
         cut_offs=tuple(sorted(cut for cut in begins if low < cut < high)),
         bands=_BANDS,
@@ -162,11 +163,6 @@ def _described(card: Card, bands: Bands, alert_rates: Iterable[float]) -> Evalua
         "bad rate": bands.bad_rate(),
     }
     curve = [part for part in calibration_curve(bands) if part.observed.value is not None]
-    begins = [grade.lowest_score for grade in card.grades]
-    of_grades = grades(
-        bands, tuple(sorted({cut for cut in begins if cut is not None and cut in bands.edges}))
-    )
-    by_low = {part.low: part.bad_rate for part in of_grades}
     return Evaluation(
         level=LEVEL,
         records=round(bands.rows.value, 1),
@@ -178,13 +174,25 @@ def _described(card: Card, bands: Bands, alert_rates: Iterable[float]) -> Evalua
             if (measure := as_measure(_span(part.low, part.high), part.observed)) is not None
         ),
         predicted=tuple(round(part.predicted.value or 0.0, 6) for part in curve),
-        grades=tuple(
-            measure
-            for grade in card.grades
-            if (one := by_low.get(grade.lowest_score)) is not None
-            and (measure := as_measure(grade.name, one)) is not None
-        ),
+        grades=tuple(_bad_rates_of_grades(card, bands)),
     )
+
+
+def _bad_rates_of_grades(card: Card, bands: Bands) -> Iterator[Measure]:
+    """One for each grade that a score can have, and that has enough rows."""
+    low, high = card.score_range
+    names: dict[float | None, str] = {}
+    for grade in card.grades:
+        begins = grade.lowest_score
+        # From the least score on, a grade takes all the rest; above the greatest, or where a better one
+        # begins, it is empty.
+        if begins is None or begins <= high:
+            names.setdefault(begins if begins is not None and begins > low else None, grade.name)
+    cut_offs = tuple(sorted(begins for begins in names if begins is not None))
+    for part in grades(bands, cut_offs):
+        measure = as_measure(names[part.low], part.bad_rate)
+        if measure is not None:
+            yield measure
 
 
 def _span(low: float | None, high: float | None) -> str:

@@ -66,6 +66,7 @@ class Evidence:
         weights: [cells], log-odds of each cell's bin against all rows that hold the table, shrunk; 0 in
             cells of rows that do not hold it.
         bin_of_cell: [cells], numbers of the bins, counted over all tables.
+        response: [bins, bins], how a bin's weight moves with the log-odds of each bin of its table.
         bad: [cells], noisy counts.
         good: [cells], noisy counts.
         deviation: Standard deviation of the noise in each count.
@@ -75,6 +76,7 @@ class Evidence:
 
     weights: npt.NDArray[np.float64]
     bin_of_cell: npt.NDArray[np.int64]
+    response: npt.NDArray[np.float64]
     bad: npt.NDArray[np.float64]
     good: npt.NDArray[np.float64]
     deviation: float
@@ -151,15 +153,21 @@ def weigh(
     weights = np.zeros(axes.cells)
     bin_of_cell = np.zeros(axes.cells, dtype=np.int64)
     bins = 0
+    responses: list[npt.NDArray[np.float64]] = []
     for (table, cells), missing, absent in zip(
         axes.slices(), axes.missing_roles, axes.absent_cells.tolist(), strict=True
     ):
         population = everyone.without(roles[missing]) if missing in roles else everyone
         holders = _Holders(bad, good, deviation, population)
         ordered_bins, single_bins = _bins_of(table, cells.start, absent, holders, settings)
+        along, kept = _along_a_line(ordered_bins, cells, holders, settings)
+        alone = [_toward_zero(group, holders, settings) for group in single_bins]
+        responses += [kept, *(np.array([[share]]) for _, share in alone)]
+        if absent != NOT_COUNTED:
+            responses.append(np.zeros((1, 1)))
         for group, weight in [
-            *zip(ordered_bins, _along_a_line(ordered_bins, cells, holders, settings), strict=True),
-            *((group, _toward_zero(group, holders, settings)) for group in single_bins),
+            *zip(ordered_bins, along, strict=True),
+            *((group, weight) for group, (weight, _) in zip(single_bins, alone, strict=True)),
             *(((_Bin([absent], 0.0, 0.0), 0.0),) if absent != NOT_COUNTED else ()),
         ]:
             weights[group.cells] = np.clip(weight, -settings.largest_evidence, settings.largest_evidence)
@@ -168,6 +176,7 @@ def weigh(
     return Evidence(
         weights=weights,
         bin_of_cell=bin_of_cell,
+        response=_block_diagonal(responses),
         bad=bad,
         good=good,
         deviation=deviation,
@@ -230,15 +239,24 @@ def _monotone(bins: list[_Bin], direction: Direction) -> list[_Bin]:
     return pooled
 
 
-def _toward_zero(group: _Bin, holders: _Holders, settings: Settings) -> float:
+def _toward_zero(group: _Bin, holders: _Holders, settings: Settings) -> tuple[float, float]:
+    """The weight, and the share of its log-odds that is kept."""
     log_odds, variance = holders.log_odds(group)
-    return log_odds * settings.plain_variance / (settings.plain_variance + variance)
+    kept = settings.plain_variance / (settings.plain_variance + variance)
+    return log_odds * kept, kept
 
 
-def _along_a_line(bins: list[_Bin], cells: slice, holders: _Holders, settings: Settings) -> list[float]:
-    """Shrinks log-odds toward the line that fits them best, in the cell's position."""
+def _along_a_line(
+    bins: list[_Bin], cells: slice, holders: _Holders, settings: Settings
+) -> tuple[list[float], npt.NDArray[np.float64]]:
+    """Shrinks log-odds toward the line that fits them best, in the cell's position.
+
+    Returns:
+        The weights, and [bins, bins] how they depend on the log-odds.
+    """
     if len(bins) < 3:  # a line through two points shrinks nothing
-        return [_toward_zero(group, holders, settings) for group in bins]
+        shrunk = [_toward_zero(group, holders, settings) for group in bins]
+        return [weight for weight, _ in shrunk], np.diag([kept for _, kept in shrunk])
     limit = settings.largest_evidence
     estimates = [holders.log_odds(group) for group in bins]
     log_odds = np.clip([value for value, _ in estimates], -limit, limit)
@@ -250,4 +268,17 @@ def _along_a_line(bins: list[_Bin], cells: slice, holders: _Holders, settings: S
     normal = design.T @ (design * precision[:, None]) + 2.0 * np.eye(2)
     line = design @ np.linalg.solve(normal, design.T @ (log_odds * precision))
     kept = settings.smooth_variance / (settings.smooth_variance + variance)
-    return [float(value) for value in line + (log_odds - line) * kept]
+    of_line = design @ np.linalg.solve(normal, design.T * precision)
+    response = np.diag(kept) + (1.0 - kept)[:, None] * of_line
+    return [float(value) for value in line + (log_odds - line) * kept], response
+
+
+def _block_diagonal(blocks: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    size = sum(len(block) for block in blocks)
+    whole = np.zeros((size, size))
+    start = 0
+    for block in blocks:
+        end = start + len(block)
+        whole[start:end, start:end] = block
+        start = end
+    return whole

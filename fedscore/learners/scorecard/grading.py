@@ -110,14 +110,25 @@ def score_bands(counts: ScoreCounts) -> ScoreBands:
     shares = np.arange(1, REFERENCE_BANDS) / REFERENCE_BANDS
     places = np.unique(np.searchsorted(below, shares * below[-1]))
     places = places[(places > 0) & (places < len(below) - 1)]
+    edges, first = np.unique([_least_score(edge) for edge in counts.edges[places]], return_index=True)
+    places = places[first]
     bands = np.searchsorted(places, np.arange(len(below) - 1), side="right")
     chosen = (bands[None, :] == np.arange(len(places) + 1)[:, None]).astype(np.float64)
     nothing = np.zeros_like(chosen)
     deviations = counts.measured.deviations(np.concatenate([chosen, nothing], axis=1))
     return ScoreBands(
-        edges=tuple(round(float(edge), 2) for edge in counts.edges[places]),
+        edges=tuple(edges.tolist()),
         bad=tuple(round(float(number), 2) for number in chosen @ counts.bad),
         good=tuple(round(float(number), 2) for number in chosen @ counts.good),
         deviation=round(float(np.max(deviations)), 4),
         total_deviation=round(counts.deviation(np.ones(len(below) - 1), np.zeros(len(below) - 1)), 4),
     )
+
+
+def _least_score(edge: float) -> float:
+    """The least score, in whole hundredths, from an edge on: it divides scores as the edge does."""
+    score = round(edge * 100.0)
+    # Divided as scores are, so that both are the same floating-point number.
+    while score / 100.0 < edge:
+        score += 1
+    return score / 100.0

@@ -97,7 +97,13 @@ def _cells(table: Table, values: _Floats, deviation: float, grades: list[str]) -
         records = float(row[:-1].sum())
         if records < max(_CLEAR * of_counts, _FEWEST):
             continue
-        measures = dict(_measures(row, records, everyone, deviation, grades))
+        share = records / everyone
+        # Everybody's number is the sum of the same noisy counts.
+        spread = of_counts * float(np.sqrt((1.0 - share) ** 2 + (len(values) - 1) * share**2))
+        measures = {
+            "share": _ratio(share, everyone, spread),
+            **dict(_measures(row, records, deviation, grades)),
+        }
         yield GroupMeasures(
             group=table.name,
             label=cell.label,
@@ -106,10 +112,9 @@ def _cells(table: Table, values: _Floats, deviation: float, grades: list[str]) -
 
 
 def _measures(
-    row: _Floats, records: float, everyone: float, deviation: float, grades: list[str]
+    row: _Floats, records: float, deviation: float, grades: list[str]
 ) -> Iterator[tuple[str, Estimate]]:
     bad, good = row[0:-1:2], row[1:-1:2]
-    yield "share", _ratio(records / everyone, everyone, deviation * np.sqrt(len(row) - 1))
     rate = float(bad.sum()) / records
     spread = deviation * np.sqrt(len(bad) * ((1.0 - rate) ** 2 + rate**2))
     yield "bad rate", _ratio(rate, records, spread)

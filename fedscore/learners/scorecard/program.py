@@ -34,7 +34,7 @@ from fedscore.learners.scorecard.regression import first_slopes, precondition, s
 from fedscore.learners.scorecard.roles import RoleOffsets
 from fedscore.learners.scorecard.scores import ScoreCounts, ScoreSum, score_sum_bound
 from fedscore.learners.scorecard.settings import Settings
-from fedscore.learners.scorecard.standard_errors import log_odds_errors
+from fedscore.learners.scorecard.standard_errors import log_odds_errors, slope_variances
 from fedscore.sums import PlannedSum
 
 __all__ = ["Scorecard"]
@@ -136,9 +136,10 @@ class Scorecard:
         offsets = settled(roles.cells())
         start = slopes = settled(first_slopes(model, spreads, preconditioner, roles.intercept, settings))
         iterates = []
+        gradient_deviation = 0.0
         for _ in range(settings.gradient_rounds):
             released = yield Gradient(model, slopes, offsets)
-            gradient = released.values / evidence.everyone.records
+            gradient, gradient_deviation = released.values / evidence.everyone.records, released.deviation
             slopes = settled(step(slopes, gradient, start, preconditioner, settings))
             iterates.append(slopes)
         slopes = np.mean(iterates[len(iterates) // 2 :], axis=0)
@@ -152,7 +153,16 @@ class Scorecard:
             intercept = float(settled(np.array([intercept + shift]))[0])
             limit = settings.largest_log_odds
             log_odds = settled(np.clip(log_odds + moves, -limit, limit))
-        errors = log_odds_errors(axes, evidence, released.deviation, settings)
+        errors = log_odds_errors(
+            axes,
+            evidence,
+            refinement,
+            model=model,
+            tilts=slopes[1:] * model.constant / spreads,
+            variances=slope_variances(preconditioner, evidence, gradient_deviation, settings),
+            residual_deviation=released.deviation,
+            rounds=settings.refinement_rounds,
+        )
         card = self._card(settled(make_monotone(axes, log_odds, evidence)), intercept, evidence, errors)
         if self.contract.grades is not None:
             scores = ScoreSum(card)

@@ -26,6 +26,11 @@ class Refinement:
     The residuals of each table add up to the same number, how many more records are bad than the card
     expects. That part moves the intercept and the roles' offsets; what is left in a table moves its bins
     and leaves the mean alone. So the card stays calibrated in the large, whatever the number of tables.
+
+    Attributes:
+        table_of_bin: [bins], the number of each bin's table.
+        curvature: [bins], the information in each bin.
+        shares: [bins], what part each has of its table's; 0 for rows that do not hold it.
     """
 
     def __init__(
@@ -43,12 +48,14 @@ class Refinement:
         self._bin_of_cell = evidence.bin_of_cell
         bins = int(evidence.bin_of_cell.max()) + 1
         first_cells = np.unique(evidence.bin_of_cell, return_index=True)[1]
-        self._table_of_bin = np.searchsorted(axes.offsets, first_cells, side="right") - 1
+        self.table_of_bin = np.searchsorted(axes.offsets, first_cells, side="right") - 1
         self._offsets = RoleOffsets(axes, evidence)
         self._damping = settings.refinement_damping
         self._moving = np.ones(bins, dtype=np.bool_)
         self._moving[evidence.bin_of_cell[axes.absent_cells[axes.absent_cells != NOT_COUNTED]]] = False
-        self._curvature = bin_curvature(evidence, bins)
+        self.curvature = bin_curvature(evidence, bins)
+        moving = np.where(self._moving, self.curvature, 0.0)
+        self.shares = moving / np.bincount(self.table_of_bin, moving)[self.table_of_bin]
         together = _likely_together(axes, evidence, settings)[first_cells]
         self._step = settings.refinement_step / np.maximum(preconditioner.largest_eigenvalue, together)
 
@@ -61,15 +68,20 @@ class Refinement:
             residuals: [bins], the released sums of y - p.
             deviation: Standard deviation of the noise in each.
         """
-        excess = totals(self._axes, residuals, deviation, self._table_of_bin)
+        excess = totals(self._axes, residuals, deviation, self.table_of_bin)
         intercept, offsets = self._offsets.shifts(excess)
         moving = np.where(self._moving, residuals, 0.0)
-        curvature = np.where(self._moving, self._curvature, 0.0)
-        shares = curvature / np.bincount(self._table_of_bin, curvature)[self._table_of_bin]
-        own = moving - shares * np.bincount(self._table_of_bin, moving)[self._table_of_bin]
-        moves = self._step * own / (self._curvature + self._damping * deviation + 1.0)
-        moves = np.clip(moves, -LARGEST_MOVE, LARGEST_MOVE)
+        own = moving - self.shares * np.bincount(self.table_of_bin, moving)[self.table_of_bin]
+        moves = np.clip(own * self.gain(deviation), -LARGEST_MOVE, LARGEST_MOVE)
         return intercept, moves[self._bin_of_cell] + offsets
+
+    def gain(self, deviation: float) -> npt.NDArray[np.float64]:
+        """[bins], by how much log-odds a bin moves for each unit of its residual, so noisy a one.
+
+        Args:
+            deviation: Standard deviation of the noise in a residual.
+        """
+        return np.asarray(self._step / (self.curvature + self._damping * deviation + 1.0))
 
 
 def bin_curvature(evidence: Evidence, bins: int) -> npt.NDArray[np.float64]:
