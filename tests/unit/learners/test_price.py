@@ -27,9 +27,10 @@ def agenda_of(name: str, epsilon: float, noise: NoiseMode) -> Agenda:
 def sides_of(agenda: Agenda) -> list[list[DistributedGaussian]]:
     """The sums over training rows, and those over test rows if there are any."""
     event = agenda.event
-    sides = []
-    for part in event.parts if isinstance(event, Disjoint) else (event,):
-        sides.append([one for one in leaves(part) if isinstance(one, DistributedGaussian)])
+    sides = [
+        [one for one in leaves(part) if isinstance(one, DistributedGaussian)]
+        for part in (event.parts if isinstance(event, Disjoint) else (event,))
+    ]
     assert sum(map(len, sides)) == agenda.rounds
     return sides
 
