@@ -35,6 +35,8 @@ class Losses:
 
     Attributes:
         names: [characteristics], those with a table, then sides of interactions that have none.
+        tables: By table that is held: its column among the cells, the places of the characteristics that it
+            weighs on, and the loss of each of its cells.
     """
 
     def __init__(self, card: Card, *, role: Role) -> None:
@@ -47,14 +49,13 @@ class Losses:
         sides = [name for entry in card.interactions for name in entry.parents]
         self.names = tuple(dict.fromkeys([*(entry.name for entry in card.characteristics), *sides]))
         place = {name: number for number, name in enumerate(self.names)}
-        # By table: its column among the cells, the characteristics that it weighs on, the loss of each cell.
-        self._tables: list[tuple[int, list[int], npt.NDArray[np.int32]]] = []
+        self.tables: list[tuple[int, list[int], npt.NDArray[np.int32]]] = []
         for column, (entry, table) in enumerate(zip(card.tables, card.grid.tables, strict=True)):
             if _is_held(table, card.grid, role):
                 weight = 1 if table.parents else 2
                 losses = (weight * _losses_of_cells(entry, table)).astype(np.int32)
                 names = table.parents or (table.name,)
-                self._tables.append((column, [place[name] for name in names], losses))
+                self.tables.append((column, [place[name] for name in names], losses))
 
     def of(self, cells: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]:
         """Adds up losses.
@@ -66,7 +67,7 @@ class Losses:
             [records, characteristics], 0 or more, `LOSS_UNITS` to a point.
         """
         losses = np.zeros((len(self.names), len(cells)), dtype=np.int32)
-        for column, places, of_cells in self._tables:
+        for column, places, of_cells in self.tables:
             lost = of_cells[cells[:, column]]
             for place in places:
                 losses[place] += lost

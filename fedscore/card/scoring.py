@@ -49,6 +49,7 @@ class Scorer:
         card: The card.
         role: Whose records are scored.
         reasons: How many are told, at most.
+        losses: What each cell costs.
         reason_names: [characteristics], the code of each reason.
         reason_texts: [characteristics], what is told of each.
     """
@@ -72,8 +73,8 @@ class Scorer:
         self.card = card
         self.role = role
         self.reasons = reasons
-        self._losses = Losses(card, role=role)
-        self.reason_names = self._losses.names
+        self.losses = Losses(card, role=role)
+        self.reason_names = self.losses.names
         self.reason_texts = tuple(reason_text(card.grid, name, language) for name in self.reason_names)
         held = [item for item in card.grid.characteristics if role in item.roles]
         self.numbers = {item.name: item.column for item in held if item.type is ValueType.NUMBER}
@@ -103,7 +104,7 @@ class Scorer:
         """
         total = self.card.hundredths(cells)
         score = total / 100.0
-        places, losses = self._losses.largest(cells, self.reasons)
+        places, losses = self.losses.largest(cells, self.reasons)
         return Scored(
             hundredths=total,
             score=score,
