@@ -9,7 +9,7 @@ from fedscore.contract import Direction
 from fedscore.learners.scorecard.axes import Axes
 from fedscore.learners.scorecard.evidence import Evidence
 
-__all__ = ["make_monotone"]
+__all__ = ["isotonic", "make_monotone"]
 
 
 def make_monotone(
@@ -28,16 +28,22 @@ def make_monotone(
         if table.monotone is not None:
             ordered = slice(cells.start, cells.start + table.ordered)
             sign = 1.0 if table.monotone is Direction.INCREASING else -1.0
-            result[ordered] = sign * _isotonic(
+            result[ordered] = sign * isotonic(
                 sign * log_odds[ordered], counts[ordered], evidence.bin_of_cell[ordered]
             )
     return result
 
 
-def _isotonic(
+def isotonic(
     values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], groups: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """The non-decreasing values nearest in weighted least squares, constant within a group."""
+    """The non-decreasing values nearest in weighted least squares, constant within a group.
+
+    Args:
+        values: [cells], in order.
+        weights: [cells], positive.
+        groups: [cells], equal numbers stand side by side.
+    """
     blocks: list[tuple[float, float, int]] = []  # mean, weight, cells
     for group in dict.fromkeys(groups.tolist()):
         members = groups == group

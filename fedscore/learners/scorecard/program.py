@@ -12,27 +12,23 @@ Because the program sees sums alone, its card does not depend on how rows are sp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from fedscore.card import Card, build_card
-from fedscore.contract import Contract, GradeTerms
-from fedscore.estimates.strategy import SumBound
+from fedscore.contract import Contract
 from fedscore.learners.program import Steps, settled
 from fedscore.learners.scorecard.axes import Axes
-from fedscore.learners.scorecard.calibration import calibrate, calibrated
-from fedscore.learners.scorecard.evaluation import evaluated, evaluation_plan
 from fedscore.learners.scorecard.evidence import Evidence, weigh
-from fedscore.learners.scorecard.grading import grades_of, score_bands
+from fedscore.learners.scorecard.finishing import finished, finishing_plan
 from fedscore.learners.scorecard.monotone import make_monotone
 from fedscore.learners.scorecard.queries import Covariance, Gradient, Histogram, LinearModel, Residuals
 from fedscore.learners.scorecard.refinement import Refinement
 from fedscore.learners.scorecard.regression import first_slopes, precondition, standardise, step
 from fedscore.learners.scorecard.roles import RoleOffsets
-from fedscore.learners.scorecard.scores import ScoreCounts, ScoreSum, score_sum_bound
 from fedscore.learners.scorecard.settings import Settings
 from fedscore.learners.scorecard.standard_errors import log_odds_errors, slope_variances
 from fedscore.sums import PlannedSum
@@ -55,14 +51,7 @@ class Scorecard:
     @property
     def plan(self) -> tuple[PlannedSum, ...]:
         """Histogram, covariance, gradients, residual histograms; then scores, and the test side's sums."""
-        of_training = self._training_plan
-        if self.contract.grades is not None:
-            share = Fraction(self.contract.grades.budget_share).limit_denominator(10**6)
-            of_training = (
-                *(replace(planned, share=planned.share * (1 - share)) for planned in of_training),
-                _planned("scores", share, score_sum_bound()),
-            )
-        return (*of_training, *evaluation_plan(self.contract))
+        return finishing_plan(self.contract, self._training_plan)
 
     @property
     def _training_plan(self) -> tuple[PlannedSum, ...]:
@@ -164,13 +153,7 @@ class Scorecard:
             rounds=settings.refinement_rounds,
         )
         card = self._card(settled(make_monotone(axes, log_odds, evidence)), intercept, evidence, errors)
-        if self.contract.grades is not None:
-            scores = ScoreSum(card)
-            released = yield scores
-            card = _graded(card, ScoreCounts.of(scores, released), self.contract.grades)
-        if self.contract.evaluation is not None:
-            card = yield from evaluated(card, self.contract)
-        return card
+        return (yield from finished(card, self.contract))
 
     def _card(
         self,
@@ -188,20 +171,3 @@ class Scorecard:
             good=evidence.good,
             errors=errors,
         )
-
-
-def _planned(name: str, share: Fraction, bound: SumBound) -> PlannedSum:
-    return PlannedSum(
-        name=name,
-        share=share,
-        sensitivity_squared=bound.sensitivity_squared,
-        largest=bound.largest,
-        integral=False,
-        dimension_limit=bound.dimension_limit,
-    )
-
-
-def _graded(card: Card, counts: ScoreCounts, terms: GradeTerms) -> Card:
-    """Calibrates, then cuts into grades."""
-    card, counts = calibrated(card, counts, calibrate(card, counts))
-    return card.model_copy(update={"grades": grades_of(card, counts, terms), "bands": score_bands(counts)})
