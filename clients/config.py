@@ -87,6 +87,9 @@ class NodeConfig(Term):
     contract: ExistingFile
     """The contract that the organisation accepted."""
 
+    card: ExistingFile | None = None
+    """The finished card, if the contract watches one: the operator's `card.json`."""
+
     ceremony: ExistingFile
     """The record of the key ceremony: the public key, and who sits on the committee."""
 

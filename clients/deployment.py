@@ -13,6 +13,9 @@ from clients.policy import Policy, load_policy
 from clients.porter import Porter
 from fedscore.contract import Contract, Learner, NoiseMode, load_contract
 from fedscore.errors import NodeConfigError
+from fedscore.learners.agenda import Agenda
+from fedscore.learners.choice import program_of
+from fedscore.learners.monitoring.card_file import watched_card
 from fedscore.learners.neural.extra import require_neural_extra
 from fedscore.sums import Side
 from fedscore.sums.ceremonies import ceremony_of
@@ -40,6 +43,7 @@ def node_of(config: NodeConfig, *, randomness: RandomSource | None = None) -> No
         NodeConfigError: Contract, roster and keys do not belong together.
         PolicyRefused: The owner has not accepted the contract.
         MissingExtra: It trains a neural model, and this node has data and no torch or no Opacus.
+        CardError: It watches a card, and that is missing, malformed or another one.
     """
     policy = load_policy(config.policy)
     contract = accepted_contract(config)
@@ -48,6 +52,7 @@ def node_of(config: NodeConfig, *, randomness: RandomSource | None = None) -> No
     identity = identity_of(config)
     _require_identity(identity, config, contract, record)
     share = _share(config, record)
+    card = watched_card(contract, config.card)
     series = KeySeries.of(record)
     signing_keys = contract.signing_keys
     return Node(
@@ -59,6 +64,7 @@ def node_of(config: NodeConfig, *, randomness: RandomSource | None = None) -> No
         books=books_of(config, policy, identity),
         submitter=_submitter(config, contract, record, identity, randomness or SystemRandomness()),
         member=PaillierMember(share=share, signing_keys=signing_keys) if share is not None else None,
+        agenda_of=lambda agreed, run: Agenda(agreed, run=run, program=program_of(agreed, card)),
     )
 
 

@@ -17,6 +17,10 @@ from flwr.serverapp import Grid, ServerApp
 from fedscore.card import Card, Provenance
 from fedscore.contract import load_contract
 from fedscore.errors import FedscoreError, LayoutError, NodeConfigError, RunOver, RunStopped
+from fedscore.learners.agenda import Agenda
+from fedscore.learners.choice import program_of
+from fedscore.learners.monitoring.card_file import watched_card
+from fedscore.monitoring import MonitoringReport
 from fedscore.sums.ceremonies import ceremony_of
 from fedscore.sums.paillier import PaillierCombiner
 from fedscore.sums.series import KeySeries
@@ -98,6 +102,7 @@ def _trained(
 ) -> RunResult:
     contract = load_contract(config.contract)
     ceremony = ceremony_of(contract, config.ceremony)
+    card = watched_card(contract, config.card)
     series = KeySeries.of(ceremony)
     chronicle, checkpoints = FileChronicle(config.state, series), FileCheckpoints(config.state, series)
     checkpoint = None
@@ -123,6 +128,7 @@ def _trained(
         observer=progress,
         resume=checkpoint,
         stopping=place.must_stop,
+        agenda_of=lambda agreed, run: Agenda(agreed, run=run, program=program_of(agreed, card)),
     )
     progress.note(
         run=coordinator.run_id,
@@ -133,7 +139,7 @@ def _trained(
     _await_nodes(transport, expected=len(everybody), seconds=config.join_seconds, stopping=place.must_stop)
     result = coordinator.run()
     trained = result.trained
-    if isinstance(trained, Card):
+    if isinstance(trained, Card | MonitoringReport):
         trained = trained.with_provenance(
             Provenance(
                 run=coordinator.run_id,

@@ -59,6 +59,9 @@ class ServerConfig(Term):
     """The operator's own secret key, with which it signs what it asks; the nodes' policies name its public
     part."""
 
+    card: ExistingFile | None = None
+    """The finished card, if the contract watches one."""
+
     state: FuturePath
     """The folder where results and the transcript are kept, over all runs; made when it is missing."""
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fedscore.contract import Contract
 from fedscore.errors import NodeConfigError, RoundAbandoned, RunFailed, RunOver
 from fedscore.learners.agenda import Agenda, Turn
-from fedscore.learners.program import Trained
+from fedscore.learners.program import Product
 from fedscore.messages import Ask, Phase, Reply
 from fedscore.messages.transcript import submission_digests
 from fedscore.sums import Combiner, OpenedSum
@@ -46,7 +46,7 @@ class RunResult:
     """What a run gave.
 
     Attributes:
-        trained: The finished card or model.
+        trained: The finished card, model or report.
         openings: The opened sums, on the lattice.
         values_per_party: Numbers in one party's vectors over all rounds.
         bytes_per_party: Bytes of one party's submissions over all rounds.
@@ -56,7 +56,7 @@ class RunResult:
         round: Number of the last sum's round, counted per key.
     """
 
-    trained: Trained
+    trained: Product
     openings: tuple[npt.NDArray[np.int64], ...]
     values_per_party: int
     bytes_per_party: int

@@ -10,7 +10,7 @@ from pathlib import Path
 from fedscore.card import Card
 from fedscore.card.signing import SIGNER_FILE, signed
 from fedscore.files import write_whole
-from fedscore.learners.program import Trained
+from fedscore.learners.program import Product
 from privacy.identities import Identity
 
 __all__ = ["RunRecord", "RunStatus", "read_record", "write_record", "write_trained"]
@@ -95,8 +95,8 @@ def write_record(record: RunRecord, folder: Path) -> None:
     write_whole(folder / "run.json", json.dumps(asdict(record), indent=2) + "\n")
 
 
-def write_trained(trained: Trained, folder: Path, *, signer: Identity) -> None:
-    """Replace `card.json`, or `model.json` for a neural model, in one step.
+def write_trained(trained: Product, folder: Path, *, signer: Identity) -> None:
+    """Replace `card.json`, `model.json` for a neural model, or `monitoring.json`, in one step.
 
     A card is signed, and whoever signed it is written beside it first: a card without its signer is refused.
     """

@@ -21,7 +21,9 @@ from fedscore.contract import Contract, NoiseMode
 from fedscore.data import Rows
 from fedscore.errors import ProtocolError
 from fedscore.learners.agenda import Agenda
-from fedscore.learners.program import Trained
+from fedscore.learners.choice import program_of
+from fedscore.learners.program import Product, Trained
+from fedscore.monitoring import MonitoringReport
 from fedscore.sums import Combiner, Member, Sealer, noised_total
 from fedscore.sums.paillier import PaillierCombiner, PaillierMember, PaillierSealer
 from fedscore.sums.series import KeySeries
@@ -69,7 +71,7 @@ class FederationResult:
     """What a simulated run gave.
 
     Attributes:
-        trained: The card or the model.
+        product: The card, the model or the report.
         guarantee: (ε, δ) of one record; none without noise.
         person_guarantee: (ε, δ) of a person; none without noise.
         openings: The opened sums, on the lattice.
@@ -81,7 +83,7 @@ class FederationResult:
         processor_stages: The same in processor time, on all cores.
     """
 
-    trained: Trained
+    product: Product
     guarantee: Guarantee | None
     person_guarantee: Guarantee | None
     openings: tuple[npt.NDArray[np.int64], ...]
@@ -93,15 +95,37 @@ class FederationResult:
     processor_stages: Mapping[Stage, float] = field(default_factory=dict)
 
     @property
+    def trained(self) -> Trained:
+        """The card or the model of a run that trained.
+
+        Raises:
+            ProtocolError: It watched a card.
+        """
+        if not isinstance(self.product, Trained):
+            raise ProtocolError("the run watched a card and trained nothing: read `report`")
+        return self.product
+
+    @property
     def card(self) -> Card:
         """The card of a scorecard's run.
 
         Raises:
             ProtocolError: Another learner was trained.
         """
-        if not isinstance(self.trained, Card):
+        if not isinstance(self.product, Card):
             raise ProtocolError("the run trained a neural model and no card: read `trained`")
-        return self.trained
+        return self.product
+
+    @property
+    def report(self) -> MonitoringReport:
+        """The report of a run that watched a card.
+
+        Raises:
+            ProtocolError: It trained.
+        """
+        if not isinstance(self.product, MonitoringReport):
+            raise ProtocolError("the run trained, and watched no card: read `trained`")
+        return self.product
 
 
 def train_federation(  # noqa: PLR0913 - a run, and what carries and keeps it
@@ -115,8 +139,9 @@ def train_federation(  # noqa: PLR0913 - a run, and what carries and keeps it
     observer: Observer | None = None,
     identity_of: Callable[[str], Identity] = simulated_identity,
     test_rows: Mapping[str, Rows] | None = None,
+    watched: Card | None = None,
 ) -> FederationResult:
-    """Trains a card as a deployment would, with seeded noise.
+    """Trains or watches a card as a deployment would, with seeded noise.
 
     Args:
         contract: With its roster; noise mode and budget are the contract's.
@@ -128,10 +153,11 @@ def train_federation(  # noqa: PLR0913 - a run, and what carries and keeps it
         observer: Is told about each round.
         identity_of: The identity of each organisation, whose key the contract's roster has.
         test_rows: Test rows of every party, if the contract has an evaluation.
+        watched: The finished card, if the contract watches one.
     """
     started = time.perf_counter()
     contract = keyed(contract)
-    agenda_of = _shared_derivation()
+    agenda_of = _shared_derivation(watched)
     scheme = _scheme(encryption, keys, contract, agenda_of(contract, "0" * 32), identity_of)
     parties = contract.parties_by_name
     names = (*parties, *(name for name in scheme.members if name not in parties))
@@ -183,7 +209,7 @@ def train_federation(  # noqa: PLR0913 - a run, and what carries and keeps it
     noisy = contract.privacy.noise is not NoiseMode.NONE
     encrypted = encryption is EncryptionMode.PAILLIER
     return FederationResult(
-        trained=result.trained,
+        product=result.trained,
         guarantee=agenda.record if noisy else None,
         person_guarantee=agenda.person if noisy else None,
         openings=result.openings,
@@ -215,7 +241,7 @@ def train_alone(contract: Contract, rows: Rows) -> FederationResult:
             noised_total(query, rows, request, row_cap=len(rows), randomness=SeededRandomness([0]))
         )
     return FederationResult(
-        trained=agenda.finish(openings),
+        product=agenda.finish(openings),
         guarantee=None,
         person_guarantee=None,
         openings=tuple(openings),
@@ -277,14 +303,14 @@ def _scheme(
     )
 
 
-def _shared_derivation() -> Callable[[Contract, str], Agenda]:
+def _shared_derivation(watched: Card | None) -> Callable[[Contract, str], Agenda]:
     """What each party derives is public and equal, so one process derives it once."""
     derived: dict[tuple[str, str], Agenda] = {}
 
     def agenda_of(contract: Contract, run: str) -> Agenda:
         key = (contract.hash(), run)
         if key not in derived:
-            derived[key] = Agenda(contract, run=run)
+            derived[key] = Agenda(contract, run=run, program=program_of(contract, watched))
         return derived[key]
 
     return agenda_of

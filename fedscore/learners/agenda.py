@@ -15,7 +15,7 @@ from fedscore.contract import Contract, NoiseMode
 from fedscore.errors import AccountingError, BudgetExhausted, ProtocolError
 from fedscore.learners.choice import program_of
 from fedscore.learners.pricing import price_program
-from fedscore.learners.program import Program, Steps, Trained
+from fedscore.learners.program import Product, Program, Steps
 from fedscore.sums import Envelope, Query, Side, SumRequest, Update, chain_openings, derive_request
 from privacy.dp.accounting import Guarantee, guarantee
 from privacy.dp.events import Composed, aligned
@@ -90,7 +90,7 @@ class Agenda:
         self._openings: list[Opening] = []
         self._steps: Steps | None = None
         self._query: Query | Update | None = None
-        self._trained: Trained | None = None
+        self._product: Product | None = None
 
     @property
     def rounds(self) -> int:
@@ -134,7 +134,7 @@ class Agenda:
             ProtocolError: They are not those of this program.
         """
         self._follow(openings)
-        return self._trained is not None
+        return self._product is not None
 
     def next_sum(self, openings: Sequence[Opening]) -> tuple[Query | Update, SumRequest]:
         """Derives what the next private sum is, wherever it takes place.
@@ -147,16 +147,16 @@ class Agenda:
             raise ProtocolError(f"the program ended after {len(openings)} sums: there is no further one")
         return self._query, self._request(len(openings), self._query)
 
-    def finish(self, openings: Sequence[Opening]) -> Trained:
-        """Returns the card or the model, with what it cost, once all sums are opened.
+    def finish(self, openings: Sequence[Opening]) -> Product:
+        """Returns the card, the model or the report, with what it cost, once all sums are opened.
 
         Raises:
             ProtocolError: Sums are missing, or the openings are not those of this program.
         """
         self._follow(openings)
-        if self._trained is None:
+        if self._product is None:
             raise ProtocolError(f"{len(openings)} of {self.rounds} sums are opened: training goes on")
-        return self._trained.with_privacy(self._privacy_record())
+        return self._product.with_privacy(self._privacy_record())
 
     def _request(self, number: int, query: Query | Update) -> SumRequest:
         request = self.requests[number]
@@ -178,7 +178,7 @@ class Agenda:
             )
         )
         if not extends:
-            self._openings, self._trained = [], None
+            self._openings, self._product = [], None
             self._steps = self._program.steps()
             self._query = next(self._steps)
         for opening in openings[len(self._openings) :]:
@@ -196,7 +196,7 @@ class Agenda:
         try:
             self._query = self._steps.send(request.released(opening))
         except StopIteration as end:
-            self._query, self._trained = None, end.value
+            self._query, self._product = None, end.value
 
     def _privacy_record(self) -> PrivacyRecord:
         """What the whole program promises, also if it ended early: when depends on what was opened."""

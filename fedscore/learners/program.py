@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,11 @@ import numpy.typing as npt
 from fedscore.card import PrivacyRecord
 from fedscore.sums import PlannedSum, Query, Released, Update
 
-__all__ = ["Program", "Steps", "Trained", "settled"]
+__all__ = ["Product", "Program", "Steps", "Trained", "settled"]
 
 
-class Trained(Protocol):
-    """What a program ends with: a card, or a neural model."""
+class Product(Protocol):
+    """What a program ends with: a card, a neural model, or what was found by watching a card."""
 
     @property
     def file_name(self) -> str:
@@ -24,15 +24,11 @@ class Trained(Protocol):
 
     @property
     def privacy(self) -> PrivacyRecord | None:
-        """What its training cost."""
+        """What the run cost."""
         ...
 
-    def probability(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-        """Returns [records], the probability of the outcome, for cells [records, tables]."""
-        ...
-
-    def with_privacy(self, privacy: PrivacyRecord) -> Trained:
-        """Returns the same with what its training cost."""
+    def with_privacy(self, privacy: PrivacyRecord) -> Product:
+        """Returns the same with what the run cost."""
         ...
 
     def to_json(self) -> str:
@@ -40,8 +36,17 @@ class Trained(Protocol):
         ...
 
 
-Steps = Generator[Query | Update, Released, Trained]
-"""Yields a query per round, receives what its sum released, returns what was trained.
+@runtime_checkable
+class Trained(Product, Protocol):
+    """What a program of training ends with: a card, or a neural model."""
+
+    def probability(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+        """Returns [records], the probability of the outcome, for cells [records, tables]."""
+        ...
+
+
+Steps = Generator[Query | Update, Released, Product]
+"""Yields a query per round, receives what its sum released, returns what came of them.
 
 It may end before all planned sums were made; what they would have cost is not spent then.
 """

@@ -1,0 +1,1 @@
+"""Monitoring: a finished card is watched on present rows of all parties."""
