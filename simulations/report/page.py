@@ -89,6 +89,9 @@ def render(content: ReportContent) -> str:
     return environment.get_template("report.html.j2").render(
         content=content,
         card=card,
+        observed={one.name: one for one in card.evaluation.grades}
+        if card is not None and card.evaluation is not None
+        else {},
         model=described(content.trained) if isinstance(content.trained, NeuralModel) else (),
         product=wording.product_in_words(first),
         first=first,

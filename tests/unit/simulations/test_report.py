@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from fedscore.card import Evaluation, Grade, Measure
 from fedscore.contract import Contract, Encoding, NeuralModelKind, NeuralTerms, NoiseMode, Training
 from fedscore.learners.neural.architecture import Architecture
 from fedscore.learners.neural.inputs import grid_inputs
@@ -309,3 +310,30 @@ def test_a_model_is_described_as_it_was_trained(
     tiny_contract: Contract, terms: NeuralTerms, rounds: int | None, told: str
 ) -> None:
     assert told in " ".join(text for _, text in described(model(tiny_contract, terms, rounds)))
+
+
+def test_grades_and_private_metrics_are_told(content: ReportContent) -> None:
+    plain = " ".join(Page(render(content)).text.split())
+    assert "Grades" not in plain
+    assert "What a deployment would know" not in plain
+    measure = {"low": 0.7012, "high": 0.7345, "total_low": 0.6901, "total_high": 0.7456}
+    card = plain_card(
+        table("utilisation", [10.0, -0.01, -20.0]),
+        table("late_payments", [1.0, -1.0]),
+        grades=(
+            Grade(name="good", lowest_score=512.0, share=0.75, bad_rate=0.0123, standard_error=0.001),
+            Grade(name="poor", lowest_score=None, share=0.25, bad_rate=0.2345, standard_error=0.01),
+        ),
+        evaluation=Evaluation(
+            level=0.99,
+            records=1234.5,
+            measures=(Measure(name="auc", value=0.7188, **measure),),
+            not_measured=("ks",),
+            grades=(Measure(name="good", value=0.72, **measure),),
+        ),
+    )
+    told = " ".join(Page(render(replace(content, trained=card))).text.split())
+    assert "good 512 75.0 % 1.23 % 70.12 to 73.45 %" in told
+    assert "poor \N{EN DASH} 25.0 % 23.45 % \N{EN DASH}" in told
+    assert "auc 0.7188 0.7012 to 0.7345 0.6901 to 0.7456" in told
+    assert "Hidden by noise: ks." in told
