@@ -277,21 +277,25 @@ def _unsure_borders(bands: Bands, chosen: _Floats, surplus: _Floats, shares: _Fl
     """What rows near the borders of parts change, which noise may count in the neighbouring part.
 
     A part's border is off by the noise in the share of rows below it, and by a band. Rows that change sides
-    take with them the miscalibration of their part, and chance.
+    take with them the miscalibration of their part, and chance; a score that many rows have changes sides as
+    a whole, if it lies so near to a border that noise decides.
     """
     rows = bands.rows.value
     before = np.cumsum(chosen, axis=0)[:-1]
     below = np.clip(np.cumsum(shares)[:-1], 0.0, 1.0)
     weights = (before - below[:, None]) / rows
-    off = np.abs(below - np.arange(1, _PARTS) / _PARTS) + two_sided(level) * bands.deviations(
-        weights, weights
-    )
-    off = np.minimum(off, 1.0)
+    borders = np.arange(1, _PARTS) / _PARTS
+    unsure = two_sided(level) * bands.deviations(weights, weights)
+    off = np.minimum(np.abs(below - borders) + unsure, 1.0)
     rate = np.abs(surplus) / np.maximum(shares, 1.0 / _PARTS)
     carried = float(off @ np.maximum(rate[:-1], rate[1:]))
-    each = chosen @ (
-        bands.reference.shares * bands.reference.probabilities * (1.0 - bands.reference.probabilities)
-    )
+    probability = bands.reference.probabilities
+    own = np.abs(bands.bad * (1.0 - probability) - bands.good * probability)
+    own -= two_sided(level) * bands.deviations(np.diag(1.0 - probability), -np.diag(probability))
+    distance = np.abs(_middles((bands.bad + bands.good) / rows)[None, :] - borders[:, None])
+    near = distance <= unsure[:, None]
+    carried += float(np.max(np.where(near, np.maximum(own, 0.0), 0.0), axis=1).sum()) / rows
+    each = chosen @ (bands.reference.shares * probability * (1.0 - probability))
     variance = np.clip(each / np.maximum(chosen @ bands.reference.shares, 1e-9), 0.0, 0.25)
     chance = two_sided(level) * float(np.sqrt(off @ np.maximum(variance[:-1], variance[1:]) / rows))
     return 2.0 * (carried + chance)

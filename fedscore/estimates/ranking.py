@@ -11,8 +11,8 @@ every interval:
     recall   the border of the alert lies within one band, of whose bad rows a proportion is alerted, up to
              chance and to odds that change within the band by up to four times what the card says
 
-Noise enters through ratios and products of counts: to first order by their gradients, with the covariance of
-least squares; for the AUC the second order is added.
+Noise enters through ratios and products of counts, by their gradients and the covariance of least squares.
+The gradients are taken at noisy counts, which makes them longer on average by what the second order adds.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ def auc(bands: Bands, *, level: float = LEVEL) -> Estimate:
     bad, good = bands.bad / bad_rows, bands.good / good_rows
     value = float(bad @ _safer(good))
     safer, riskier = np.clip(_safer(good), 0.0, 1.0), np.clip(_riskier(bad), 0.0, 1.0)
-    first_order = bands.deviation((safer - value) / bad_rows, (riskier - value) / good_rows)
-    noise = float(np.hypot(first_order, _pair_noise(bands) / (bad_rows * good_rows)))
+    noise = bands.deviation((safer - value) / bad_rows, (riskier - value) / good_rows)
     undecided = _pairs_within_bands(bands, level) / (bad_rows * good_rows) / 2.0
     return Estimate.around(
         value,
@@ -165,13 +164,6 @@ def _halves(bands: Bands) -> tuple[_Floats, _Floats]:
     """Noise of the bad and of the good counts, each [bands, answers], in units of the answers' noise."""
     decoder = bands.measured.strategy.decoder
     return decoder[: bands.reference.bands], decoder[bands.reference.bands :]
-
-
-def _pair_noise(bands: Bands) -> float:
-    """Deviation of eᵀMh, where e and h are the noise of bad and good counts and M counts pairs."""
-    bad, good = _halves(bands)
-    pairs = good.sum(axis=0) - np.cumsum(good, axis=0) + good / 2
-    return float(bands.measured.deviation**2 * np.linalg.norm(bad.T @ pairs))
 
 
 def _pairs_within_bands(bands: Bands, level: float) -> float:

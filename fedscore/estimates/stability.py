@@ -91,6 +91,16 @@ class NoisyCounts:
         of_shares = variances * (1.0 - 2.0 * shares) + shares**2 * variances.sum()
         return np.asarray(np.sqrt(np.maximum(of_shares, variances / len(shares))) / self.rows)
 
+    def noise_along(self, gradient: _Floats) -> float:
+        """Variance of the noise in Σ gradient · share."""
+        centred = gradient - float(gradient @ self.counts) / self.rows
+        return float(np.square(self._deviations * centred).sum()) / self.rows**2
+
+    def chance_along(self, gradient: _Floats) -> float:
+        """Variance that another sample would give it."""
+        shares = np.maximum(self.counts, 0.0) / self.rows
+        return max(float(shares @ gradient**2 - (shares @ gradient) ** 2), 0.0) / self.rows
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stability:
@@ -150,18 +160,20 @@ def _index(reference: NoisyCounts, current: NoisyCounts, level: float) -> Estima
     )
     # A cell that is not clear is not expanded: any positive number will do there.
     p, q = np.where(clear, now, 1.0), np.where(clear, then, 1.0)
-    by_now, by_then = np.log(p / q) + 1.0 - q / p, np.log(q / p) + 1.0 - p / q
-    bend_now, bend_then = 1.0 / p + q / p**2, 1.0 / q + p / q**2
-
-    def bias_and_variance(now_variance: _Floats, then_variance: _Floats) -> tuple[_Floats, _Floats]:
-        bias = (bend_now * now_variance + bend_then * then_variance) / 2.0
-        slopes = by_now**2 * now_variance + by_then**2 * then_variance
-        return np.where(clear, bias, 0.0), np.where(clear, slopes + 2.0 * bias**2, 0.0)
-
-    bias, variance = bias_and_variance(now_noise**2, then_noise**2)
-    sampling_bias, sampling = bias_and_variance(p / current.rows, q / reference.rows)
-    well = float(np.where(clear, _part(p, q), 0.0).sum() - bias.sum())
-    noise, chance = float(np.sqrt(variance.sum())), float(np.sqrt(sampling.sum()))
+    by_now = np.where(clear, np.log(p / q) + 1.0 - q / p, 0.0)
+    by_then = np.where(clear, np.log(q / p) + 1.0 - p / q, 0.0)
+    bend_now = np.where(clear, 1.0 / p + q / p**2, 0.0) / 2.0
+    bend_then = np.where(clear, 1.0 / q + p / q**2, 0.0) / 2.0
+    naive = float(np.where(clear, _part(p, q), 0.0).sum())
+    noise = _Wrong(
+        slopes=current.noise_along(by_now) + reference.noise_along(by_then),
+        bends=bend_now * now_noise**2 + bend_then * then_noise**2,
+    )
+    chance = _Wrong(
+        slopes=current.chance_along(by_now) + reference.chance_along(by_then),
+        bends=bend_now * p / current.rows + bend_then * q / reference.rows,
+    )
+    both = _Wrong(slopes=noise.slopes + chance.slopes, bends=noise.bends + chance.bends)
 
     vague = ~clear
     # Half of what may go wrong for the clear cells together, half for the vague ones.
@@ -175,19 +187,57 @@ def _index(reference: NoisyCounts, current: NoisyCounts, level: float) -> Estima
         now[vague], then[vague], box * chance_now[vague], box * chance_then[vague]
     )
     guess = np.clip(_part(_floored(now[vague]), _floored(then[vague])), least, greatest)
-    total = float(np.hypot(noise, chance))
+    low, high = noise.ends(naive, reach)
+    outer_low, outer_high = both.ends(naive, reach)
+    error = noise.error(naive)
     return Estimate.between(
-        well + float(guess.sum()),
-        inner=(well - reach * noise + float(least.sum()), well + reach * noise + float(greatest.sum())),
-        outer=(
-            well - float(sampling_bias.sum()) - reach * total + float(outer_least.sum()),
-            well + reach * total + float(outer_greatest.sum()),
-        ),
-        noise=float(np.hypot(noise, float((greatest - least).sum()) / 2.0 / two_sided(level))),
-        sampling=chance,
+        noise.corrected(naive) + float(guess.sum()),
+        inner=(low + float(least.sum()), high + float(greatest.sum())),
+        outer=(outer_low + float(outer_least.sum()), outer_high + float(outer_greatest.sum())),
+        noise=float(np.hypot(error, float((greatest - least).sum()) / 2.0 / two_sided(level))),
+        sampling=chance.error(naive),
         level=level,
         greatest=_GREATEST,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Wrong:
+    """What noise, or sampling, does to the clear cells' part of the index.
+
+    The index is nearly a sum of squares x = |d|², so its variance depends on itself: about κx + V, by the
+    slopes and by the squared errors. An index that came out near 0 by luck has no slopes, hence κ is then no
+    less than the bends say, and the upper end is that of a length: (√x + z√κ/2)² + z√V.
+
+    Attributes:
+        slopes: Variance along the gradient.
+        bends: [cells], bias of each cell.
+    """
+
+    slopes: float
+    bends: _Floats
+
+    def corrected(self, naive: float) -> float:
+        return naive - float(self.bends.sum())
+
+    def _growth(self, naive: float) -> float:
+        bias = float(self.bends.sum())
+        if bias <= 0.0:
+            return 0.0
+        squares = 4.0 * float(np.square(self.bends).sum()) / bias
+        return self.slopes / naive if naive > 4.0 * bias else max(squares, self.slopes / max(naive, bias))
+
+    def _squares(self) -> float:
+        # Shares add to one, so the cells' errors are of one dimension less.
+        return 2.0 * float(np.square(self.bends).sum()) * len(self.bends) / max(len(self.bends) - 1, 1)
+
+    def error(self, naive: float) -> float:
+        return float(np.sqrt(self._growth(naive) * max(self.corrected(naive), 0.0) + self._squares()))
+
+    def ends(self, naive: float, reach: float) -> tuple[float, float]:
+        value = self.corrected(naive)
+        length = float(np.sqrt(max(value, 0.0)) + reach * np.sqrt(self._growth(naive)) / 2.0)
+        return value - reach * self.error(naive), length**2 + reach * float(np.sqrt(self._squares()))
 
 
 def _floored(shares: _Floats) -> _Floats:

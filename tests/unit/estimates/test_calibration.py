@@ -10,7 +10,7 @@ import pytest
 from fedscore import metrics
 from fedscore.errors import DataError
 from fedscore.estimates import Bands, brier, calibration_curve, calibration_error, grades
-from tests.customers import PLAN, Customers, draw, evaluations
+from tests.customers import PLAN, POINTS, Customers, draw, evaluations
 
 
 def bands_of(customers: Customers, noise: float = 0.0) -> Bands:
@@ -96,3 +96,22 @@ def test_no_bad_rows_leave_a_sampling_error() -> None:
     rate = bands_of(customers).bad_rate()
     assert (rate.value, rate.low, rate.high) == pytest.approx((0.0, 0.0, 0.0), abs=1e-9)
     assert rate.total_high > 1 / 5_000
+
+
+def test_a_common_score_on_the_border_of_two_parts_may_belong_to_either() -> None:
+    """Its middle is the 20th percentile exactly; its neighbours err in opposite directions."""
+    shares = {430.0: 0.15, 460.0: 0.03, 470.0: 0.04, 480.0: 0.03, 560.0: 0.25, 600.0: 0.25, 640.0: 0.25}
+    rates = {460.0: 1.0, 470.0: 0.4, 480.0: 0.4}
+    scores = np.concatenate([np.full(round(20_000 * share), score) for score, share in shares.items()])
+    wanted = [
+        np.arange(round(20_000 * share)) < 20_000 * share * rates.get(score, POINTS.probability(score).item())
+        for score, share in shares.items()
+    ]
+    customers = Customers(scores=scores, outcome=np.concatenate(wanted).astype(np.int64))
+    exact = metrics.calibration_error(customers.outcome, customers.probability)
+    values = []
+    for bands in evaluations(customers, 0.05, np.random.default_rng(9), count=40):
+        estimate = calibration_error(bands)
+        assert estimate.low <= exact <= estimate.high
+        values.append(estimate.value or 0.0)
+    assert max(values) - min(values) > 0.01

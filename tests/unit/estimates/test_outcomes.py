@@ -141,6 +141,15 @@ def test_a_card_known_to_be_off_is_not_blamed_on_the_customers() -> None:
     assert vague.sentence.startswith("too few rows") or "undecided" in vague.sentence
 
 
+def test_the_noise_of_the_expectation_enters_by_the_shift() -> None:
+    values = np.array([750.0, 750.0, 0.0, 12_500.0])
+    for ratio, shift in ((1.0, 0.5), (0.75, 1.0), (0.5, 2.0)):
+        alarm = bad_rate_alarm(OutcomeSums(values=values, deviation=10.0), baseline=Baseline(ratio=ratio))
+        weight = 1.0 - (1.0 + shift) * ratio
+        assert alarm.shift.value == pytest.approx(shift)
+        assert alarm.shift.noise_error == pytest.approx(np.hypot(10.0, weight * 20.0) / (1500.0 * ratio))
+
+
 def test_sentences_name_the_limit() -> None:
     values = np.array([0.0, 750.0, 0.0, 12_500.0])
 

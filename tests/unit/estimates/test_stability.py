@@ -62,6 +62,11 @@ def test_the_usual_reading(current: list[float], reading: Shift) -> None:
         (1_000_000, 23.0, 0.3, 30),
         (5_000, 23.0, 0.0, 12),
         (5_000, 23.0, 0.6, 30),
+        (50_000, 60.0, 0.01, 2),
+        (50_000, 60.0, 0.0, 2),
+        (50_000, 60.0, 0.1, 3),
+        (50_000, 300.0, 0.2, 2),
+        (50_000, 60.0, 1.0, 5),
     ],
 )
 def test_the_exact_index_and_the_truth_lie_inside(

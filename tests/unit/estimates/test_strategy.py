@@ -73,7 +73,7 @@ def test_counts_come_back_without_noise_and_are_unbiased_with_it(kind: str) -> N
 
 def test_least_squares_use_the_further_answers() -> None:
     shares = np.ones(64)
-    plain = Strategy(patterns=np.kron(np.eye(2), running_counts(64).patterns))
+    plain = Strategy(patterns=np.asarray(np.kron(np.eye(2), running_counts(64).patterns), dtype=np.float64))
     ranked = outcome_strategy(shares, shares, ranking_weight=2.0, number_weight=1.0)
     ranking = np.concatenate([np.linspace(0.5, -0.5, 64), np.zeros(64)])
     noise = [
