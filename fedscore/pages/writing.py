@@ -1,0 +1,30 @@
+"""Filling in a page: templates of this package, where what a card says is text and never markup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from fedscore.pages import words
+
+__all__ = ["fill_in"]
+
+
+def fill_in(template: str, values: Mapping[str, Any]) -> str:
+    """Fills in a template.
+
+    Args:
+        template: Its file; `.html.j2` is escaped as HTML.
+        values: What it speaks of, beside `words`.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fedscore.pages", "."),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(words=words, n=lambda value: f"{value:g}")
+    return environment.get_template(template).render(values)
