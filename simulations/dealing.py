@@ -112,6 +112,8 @@ def read_ground(terms: Scenario, contract: Contract, path: Path) -> Ground:
         .with_parties(parties)
         .with_neural(terms.learner.neural)
     )
+    if terms.learner.recipe is not None:
+        contract = contract.with_recipe(terms.learner.recipe)
     roles = dict.fromkeys(party.role for party in parties)
     if terms.data.number_rows:
         texts = [item.column for item in contract.characteristics if item.type is ValueType.CATEGORY]

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from fedscore.contract import Learner, NeuralTerms, NoiseMode, Training
+from fedscore.contract import Learner, NeuralTerms, NoiseMode, Recipe, Training
 from fedscore.contract.draft import Draft
 from fedscore.contract.learner_rules import learner_problems
 
@@ -17,14 +17,18 @@ class LearnerTerms(NeuralTerms):
     """The learner; a neural model's terms are those of a contract, under the same names, with its defaults.
 
     Attributes:
-        name: What is trained: a scorecard, or a neural model, to which alone the other entries belong.
+        name: What is trained: a scorecard, or a neural model, to which alone the entries below belong.
+        recipe: Which program makes a scorecard, "plain" or "filtered"; the contract's own if left out.
     """
 
     name: Learner = Learner.SCORECARD
+    recipe: Recipe | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.name is Learner.SCORECARD and (idle := sorted(self.model_fields_set - {"name"})):
+        if self.name is not Learner.SCORECARD and self.recipe is not None:
+            raise ValueError('recipe belongs to the scorecard: say name = "scorecard", or leave it out')
+        if self.name is Learner.SCORECARD and (idle := sorted(self.model_fields_set - {"name", "recipe"})):
             raise ValueError(
                 f'{", ".join(idle)} would do nothing: the learner is the scorecard; say name = "neural", '
                 "or leave this out"
@@ -35,9 +39,12 @@ class LearnerTerms(NeuralTerms):
 
     @model_serializer(mode="wrap")
     def _without_idle_terms(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A scorecard has no terms, so none are told."""
+        """None of the other learner's terms are told."""
         told: dict[str, Any] = serialise(self)
-        return {"name": told["name"]} if self.name is Learner.SCORECARD else told
+        recipe = told.pop("recipe")
+        if self.name is not Learner.SCORECARD:
+            return told
+        return {"name": told["name"]} if recipe is None else {"name": told["name"], "recipe": recipe}
 
     @property
     def neural(self) -> NeuralTerms | None:
@@ -62,6 +69,7 @@ def _mistakes(terms: NeuralTerms | None) -> list[str]:
         consent=None,
         privacy=None,
         encryption=None,
+        scorecard=None,
         names_neural=True,
         learner=Learner.NEURAL,
         neural=terms,

@@ -32,6 +32,7 @@ from fedscore.contract.neural_terms import (
 )
 from fedscore.contract.parsing import load_contract, parse_contract
 from fedscore.contract.product_terms import EvaluationTerms, GradeTerms, MonitoringTerms
+from fedscore.contract.scorecard_terms import Recipe, ScorecardTerms
 from fedscore.contract.tables import Cell, CellKind, Table
 from fedscore.contract.terms import (
     CommitteeTerms,
@@ -75,8 +76,10 @@ __all__ = [
     "Outcome",
     "Party",
     "PrivacyTerms",
+    "Recipe",
     "Role",
     "RowRules",
+    "ScorecardTerms",
     "Special",
     "Split",
     "Table",

@@ -18,6 +18,7 @@ from fedscore.contract.model import Contract
 from fedscore.contract.neural_terms import Learner, NeuralTerms
 from fedscore.contract.product_terms import EvaluationTerms, GradeTerms, MonitoringTerms
 from fedscore.contract.rules import problems_of
+from fedscore.contract.scorecard_terms import ScorecardTerms
 from fedscore.contract.terms import (
     ConsentTerms,
     EncryptionTerms,
@@ -117,6 +118,7 @@ def _draft_of(raw: Mapping[str, Any]) -> Draft:
         privacy=_read(PrivacyTerms, raw.get("privacy")),
         encryption=_read(EncryptionTerms, raw.get("encryption", {})),
         learner=_learner(raw.get("learner", Learner.SCORECARD)),
+        scorecard=_read(ScorecardTerms, raw.get("scorecard")),
         names_neural="neural" in raw,
         neural=_read(NeuralTerms, raw.get("neural")),
         split=_read(Split, raw.get("split")),

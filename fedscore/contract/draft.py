@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fedscore.contract.characteristics import Characteristic, Derived, Interaction, InteractionSide, Role
 from fedscore.contract.neural_terms import Learner, NeuralTerms
 from fedscore.contract.product_terms import EvaluationTerms, GradeTerms, MonitoringTerms
+from fedscore.contract.scorecard_terms import ScorecardTerms
 from fedscore.contract.terms import (
     ConsentTerms,
     EncryptionTerms,
@@ -37,6 +38,7 @@ class Draft:
         privacy: Privacy terms.
         encryption: Encryption terms.
         learner: What is trained.
+        scorecard: How a scorecard is trained; None also if it is not said.
         names_neural: Whether there are neural terms, readable or not.
         neural: Those terms.
         split: The split into training and test rows.
@@ -60,6 +62,7 @@ class Draft:
     privacy: PrivacyTerms | None
     encryption: EncryptionTerms | None
     learner: Learner | None
+    scorecard: ScorecardTerms | None
     names_neural: bool
     neural: NeuralTerms | None
     split: Split | None

@@ -13,7 +13,9 @@ __all__ = ["learner_problems"]
 
 
 def learner_problems(draft: Draft) -> Iterator[Problem]:
-    """A neural model needs its terms, and none of them may do nothing."""
+    """A neural model needs its terms, and none of a learner's terms may do nothing."""
+    if draft.scorecard is not None and draft.learner in (Learner.NEURAL, Learner.MONITORING):
+        yield error(("scorecard",), 'these terms belong to learner = "scorecard": say so, or remove them')
     if draft.neural is None:
         if draft.learner is Learner.NEURAL and not draft.names_neural:
             yield error(

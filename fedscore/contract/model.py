@@ -19,6 +19,7 @@ from fedscore.contract.grid import Grid
 from fedscore.contract.neural_terms import Learner, NeuralTerms
 from fedscore.contract.product_terms import EvaluationTerms, GradeTerms, MonitoringTerms
 from fedscore.contract.rules import problems_of
+from fedscore.contract.scorecard_terms import Recipe, ScorecardTerms
 from fedscore.contract.tables import Table, build_group_tables
 from fedscore.contract.terms import (
     ConsentTerms,
@@ -84,6 +85,9 @@ class Contract(Term):
     learner: Learner = Learner.SCORECARD
     """What is done: "scorecard" and "neural" train, "monitoring" watches a finished card."""
 
+    scorecard: ScorecardTerms | None = None
+    """How a scorecard is trained; belongs to learner = "scorecard". Without it, by the plain recipe."""
+
     neural: NeuralTerms | None = None
     """The neural model and its training; belongs to learner = "neural"."""
 
@@ -119,6 +123,7 @@ class Contract(Term):
             privacy=self.privacy,
             encryption=self.encryption,
             learner=self.learner,
+            scorecard=self.scorecard,
             names_neural=self.neural is not None,
             neural=self.neural,
             split=self.split,
@@ -129,6 +134,11 @@ class Contract(Term):
             monitoring=self.monitoring,
             unreadable=frozenset(),
         )
+
+    @property
+    def recipe(self) -> Recipe:
+        """Which program makes a scorecard."""
+        return (self.scorecard or ScorecardTerms()).recipe
 
     def hash(self) -> str:
         """SHA-256 of the canonical form, in hex.
@@ -240,8 +250,21 @@ class Contract(Term):
         if terms is None:
             return self._changed(learner=Learner.SCORECARD, neural=None)
         return self._changed(
-            learner=Learner.NEURAL, neural=terms.model_dump(), grades=None, evaluation=None, groups=()
+            learner=Learner.NEURAL,
+            neural=terms.model_dump(),
+            scorecard=None,
+            grades=None,
+            evaluation=None,
+            groups=(),
         )
+
+    def with_recipe(self, recipe: Recipe) -> Contract:
+        """The same contract with a scorecard that is made by another program.
+
+        Raises:
+            ContractError: It trains no scorecard.
+        """
+        return self._changed(scorecard={"recipe": recipe})
 
     def with_grades(self, terms: GradeTerms | None) -> Contract:
         """The same contract with other grades; without any if there are no terms.

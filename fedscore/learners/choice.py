@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fedscore.card import Card
-from fedscore.contract import Contract, Learner
+from fedscore.contract import Contract, Learner, Recipe
+from fedscore.learners.filtered.program import Filtered
 from fedscore.learners.monitoring.program import Monitoring, require_watched
 from fedscore.learners.neural.program import Neural
 from fedscore.learners.program import Program
@@ -30,4 +31,4 @@ def program_of(contract: Contract, card: Card | None = None) -> Program:
         case Learner.NEURAL:
             return Neural(contract)
         case Learner.SCORECARD:
-            return Scorecard(contract)
+            return Filtered(contract) if contract.recipe is Recipe.FILTERED else Scorecard(contract)

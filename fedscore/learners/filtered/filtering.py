@@ -1,0 +1,76 @@
+"""A Kalman filter over the rounds: every gradient is a linear measurement of where the best card lies.
+
+Let θ be what the cells add, less the start, with the prior precision Q, and H the curvature. The gradient of
+the penalised objective at θ is H' (θ̂ - θ), with H' = H + Q and θ̂ its optimum, as far as it is linear. A round
+measures M times the unpenalised gradient with noise of the variance R. So it says of θ̂ - θ
+
+    m - M Q θ = M H' (θ̂ - θ) + noise,
+
+and the information about θ̂ grows by (M H')ᵀ R⁻¹ (M H'). Since H is not quite right and changes on the way,
+what earlier rounds said is forgotten a little with each new one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fedscore.learners.filtered.settings import Settings
+
+__all__ = ["Filter"]
+
+_Floats = npt.NDArray[np.float64]
+
+_LEAST_NOISE = 1e-3
+"""Without noise, measurements are taken to be so exact, in parts of the root of the number of records."""
+
+
+class Filter:
+    """Joins the rounds' measurements."""
+
+    def __init__(
+        self, *, curvature: _Floats, prior: _Floats, mapping: _Floats, records: float, settings: Settings
+    ) -> None:
+        """Begins with the prior alone.
+
+        Args:
+            curvature: [parameters, parameters], of the objective; the first parameter is the intercept.
+            prior: [parameters, parameters], covariance of the deviation from the start.
+            mapping: [measurements, parameters]: what of the gradient a round measures.
+            records: How many there are.
+            settings: Public constants.
+        """
+        self._curvature, self._mapping = curvature, mapping
+        self._prior = np.linalg.inv(prior)
+        self._response = mapping @ (curvature + self._prior)
+        self._information = self._prior.copy()
+        self._floor = _LEAST_NOISE**2 * records
+        self._forget, self._largest = settings.forget, settings.largest_move
+
+    def move(self, deviation: _Floats, measured: _Floats, variances: _Floats) -> _Floats:
+        """Takes a round's measurement, and says how far the card moves for it.
+
+        Args:
+            deviation: [parameters], where the gradient was taken, less the start.
+            measured: [measurements], the noisy gradient.
+            variances: [measurements], of its noise.
+        """
+        gain = (self._response / (variances + self._floor)[:, None]).T
+        kept = self._forget * (self._information - self._prior)
+        self._information = kept + self._prior + gain @ self._response
+        innovation = measured - self._mapping @ (self._prior @ deviation)
+        move = np.linalg.solve(self._information, gain @ innovation)
+        # Relative to the intercept's curvature: by how much the scores of records move.
+        length = float(np.sqrt(max(float(move @ self._curvature @ move), 1e-12) / self._curvature[0, 0]))
+        return np.asarray(move * min(1.0, self._largest / length))
+
+    def covariance(self) -> _Floats:
+        """[parameters, parameters]: how far the card may lie from one of other customers without noise.
+
+        The filter's own posterior is about the optimum for these records, so it has all that noise does.
+        Other records of the same kind would move the optimum by the inverse of the penalised curvature on
+        both sides of the gradient's variance, for which the curvature stands.
+        """
+        penalised = np.linalg.inv(self._curvature + self._prior)
+        sampling = penalised @ self._curvature @ penalised
+        return np.asarray(np.linalg.inv(self._information) + sampling)
