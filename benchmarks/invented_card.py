@@ -1,4 +1,4 @@
-"""A signed card with invented points over any contract's grid: for measuring, where nothing must be trained."""
+"""A signed card with invented points over any contract's grid: where nothing must be trained."""
 
 from __future__ import annotations
 

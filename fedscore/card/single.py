@@ -1,4 +1,4 @@
-"""The score of a single record, at once: the same score, probability, grade and reasons as the scorer of many."""
+"""The score of a single record, at once: the same as the scorer of many gives it."""
 
 from __future__ import annotations
 

@@ -41,19 +41,26 @@ def _serve(  # noqa: PLR0913 - each is an option of the command
         ),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(help="Where Prometheus reads; [default: nowhere]", metavar="HOST:PORT")
+        str | None, typer.Option(help="Where Prometheus reads. [default: nowhere]", metavar="HOST:PORT")
     ] = None,
     reasons: Annotated[int, typer.Option(help="Reasons told unless asked otherwise.", min=0, max=20)] = 4,
     language: Annotated[str, typer.Option(help="Of the reasons unless asked otherwise.")] = "en",
     signer: SignerOption = None,
+    share_port: Annotated[
+        bool,
+        typer.Option(
+            "--share-port",
+            help="Listen beside other processes that say so too: one for each core, or a successor.",
+        ),
+    ] = False,
     unsafe_without_tls: Annotated[
-        bool, typer.Option("--unsafe-without-tls", help="Let records cross a network in clear.")
+        bool, typer.Option("--unsafe-without-tls", help="Let records and metrics cross a network in clear.")
     ] = False,
 ) -> None:
     """Score records over gRPC: fedscore/serving/score.proto, with health and reflection.
 
-    SIGTERM and Ctrl-C answer the calls in flight, then end it; SIGHUP takes a changed card, if it is signed as
-    the first one was.
+    SIGTERM and Ctrl-C answer the calls in flight, then end it; SIGHUP takes a changed card, if it is signed
+    as the first one was.
     """
     if (certificate is None) != (key is None) or (client_authority is not None and certificate is None):
         raise NodeConfigError("--tls-certificate and --tls-key belong together, and --client-ca to both")
@@ -61,7 +68,8 @@ def _serve(  # noqa: PLR0913 - each is an option of the command
     import asyncio  # noqa: PLC0415
     import logging  # noqa: PLC0415
 
-    from fedscore.serving.server import ServingTerms, TlsFiles, serve  # noqa: PLC0415
+    from fedscore.serving.certificates import TlsFiles  # noqa: PLC0415
+    from fedscore.serving.server import ServingTerms, serve  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     tls = None
@@ -74,6 +82,7 @@ def _serve(  # noqa: PLR0913 - each is an option of the command
         listen=listen,
         tls=tls,
         unsafe_without_tls=unsafe_without_tls,
+        share_port=share_port,
         metrics=metrics,
         reasons=reasons,
         language=language,

@@ -1,8 +1,7 @@
-"""The cells of a single record, without arrays: some tens of microseconds, where a column of one takes hundreds.
+"""The cells of a single record, without arrays: tens of microseconds, where columns of one take hundreds.
 
 `RecordBinner.cells` gives what `cells_of` gives for a column of one. Every formula is computed in the same
-order, in the same doubles; what must be equal is equal to the last bit, and a property test holds both side by
-side.
+order, in the same doubles, so results are equal to the last bit; a property test holds both side by side.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From records of a request to values, each record judged by itself: faults are codes, and never show a value."""
+"""From records of a request to values, each judged by itself: faults are codes, and never show a value."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ __all__ = ["Columns", "Read"]
 
 _LARGEST_EXACT_INTEGER = 2.0**53
 _MOST_FAULTS = 20
+_MOST_LETTERS = 64
+"""Of the name of a column that the card does not know: anybody may write anything there."""
 
 
-class _Unfit(ValueError):
+class _Unfit(Exception):  # noqa: N818 - what happened to the value
     """A value that its column cannot hold.
 
     Attributes:
@@ -75,7 +77,8 @@ class Columns:
         categories: dict[str, str | None] = {}
         if len(given) != len(self._known) or not self._known.issuperset(given):
             faults += [
-                Fault(column=name, code=FAULT_UNKNOWN_COLUMN) for name in sorted(set(given) - self._known)
+                Fault(column=name[:_MOST_LETTERS], code=FAULT_UNKNOWN_COLUMN)
+                for name in sorted(set(given) - self._known)
             ]
             faults += [
                 Fault(column=name, code=FAULT_ABSENT_COLUMN) for name in sorted(self._known - set(given))
@@ -94,6 +97,13 @@ class Columns:
                 except _Unfit as unfit:
                     faults.append(Fault(column=name, code=unfit.code))
         return Read(numbers=numbers, categories=categories, faults=tuple(faults[:_MOST_FAULTS]))
+
+    def by_characteristic(self, read: Read) -> tuple[dict[str, float], dict[str, str | None]]:
+        """Names the values of a record that has no faults as the contract does, instead of its columns."""
+        return (
+            {name: read.numbers[column] for name, column in self._numbers.items()},
+            {name: read.categories[column] for name, column in self._categories.items()},
+        )
 
     def values(self, reads: Sequence[Read]) -> Values:
         """Puts records that have no faults side by side."""
@@ -125,7 +135,7 @@ def _number(value: Value) -> float:
 
 
 def _category(value: Value) -> str | None:
-    """As `ColumnReader.categories` reads a typed file: whole numbers as decimal text, empty text is missing."""
+    """As `ColumnReader.categories` reads a typed file: whole numbers as decimal text, empty is missing."""
     kind = value.WhichOneof("kind")
     if kind is None:
         return None

@@ -55,14 +55,15 @@ class ScoringServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Score(self, request, context):
-        """Scores one record. INVALID_ARGUMENT names the columns that do not fit, with codes; never a value.
+        """Scores one record. INVALID_ARGUMENT names columns that do not fit, with codes; never a value. Its trailing
+        metadata "fedscore-faults-bin" has the same as a Score with faults.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ScoreBatch(self, request, context):
-        """Scores up to 10,000 records; those that do not fit come back with faults instead of a score.
+        """Scores up to 1,000 records; those that do not fit come back with faults instead of a score.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

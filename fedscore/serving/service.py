@@ -1,31 +1,26 @@
-"""The service's answers: singles are gathered and scored together, batches in a thread of their own."""
+"""The service's answers, what it refuses, and how it stops being asked."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
+from pathlib import Path
+from traceback import extract_tb
 from typing import TypeVar
 
 import grpc
 import grpc.aio
 
-from fedscore.card import Card
-from fedscore.card.reasons import LOSS_UNITS, NO_REASON, reason_text
-from fedscore.card.scoring import Scored, Scorer
-from fedscore.contract import Role
+from fedscore.serving.desk import MOST_REASONS, Desk
 from fedscore.serving.metrics import Metrics
-from fedscore.serving.records import Columns, Read
 from fedscore.serving.score_pb2 import (
-    Column,
     DescribeRequest,
     DescribeResponse,
     Explanation,
+    Fault,
     FaultCode,
-    Grade,
-    Reason,
-    Record,
     Score,
     ScoreBatchRequest,
     ScoreBatchResponse,
@@ -34,106 +29,48 @@ from fedscore.serving.score_pb2 import (
 )
 from fedscore.serving.score_pb2_grpc import ScoringServicer
 
-__all__ = ["MOST_REASONS", "MOST_RECORDS", "Desk", "Service"]
+__all__ = ["FAULTS_KEY", "MOST_RECORDS", "Service"]
 
-MOST_RECORDS = 10_000
-"""Records of one batch."""
+MOST_RECORDS = 1000
+"""Records of one batch: with all their reasons they fit into the 4 MiB that gRPC clients take."""
 
-MOST_REASONS = 20
-"""Reasons of one score."""
+FAULTS_KEY = "fedscore-faults-bin"
+"""Trailing metadata of a refused single call: a `Score` with its faults."""
+
+_MOST_LANGUAGE = 35
+"""Letters of a language's tag, as RFC 5646 advises to allow for."""
+
+_MOST_TOLD_BYTES = 1000
+"""Of the names in a status: it travels in headers, and clients take 8 kB of these."""
+
+_PUSHBACK_MS = 500
+"""When a client shall call again that is refused because the process ends."""
+
+_QUIET_SECONDS = 0.2
+_LONGEST_QUIETENING_SECONDS = 1.0
 
 _Answer = TypeVar("_Answer")
+_Metadata = tuple[tuple[str, str | bytes], ...]
 
-
-class Desk:
-    """A card, ready to answer: everything that changes when another card is served.
-
-    Attributes:
-        card: The card.
-        fingerprint: Its fingerprint.
-        scorer: Scores with it.
-        columns: Reads records for it.
-    """
-
-    def __init__(self, card: Card, *, role: Role, reasons: int, language: str) -> None:
-        """Prepares a card whose signature was checked.
-
-        Args:
-            card: The card.
-            role: Whose records are scored.
-            reasons: How many are told unless asked otherwise.
-            language: Of the reasons unless asked otherwise.
-        """
-        self.card = card
-        self.fingerprint = card.fingerprint
-        # Ranks as many as anybody may ask for; each answer tells as many as were asked for.
-        self.scorer = Scorer(card, role=role, reasons=MOST_REASONS, language=language)
-        self.columns = Columns(self.scorer)
-        self._reasons = reasons
-        self._language = language
-        self._texts = lru_cache(maxsize=64)(self._texts_in)
-
-    def score(self, reads: Sequence[Read]) -> Scored:
-        """Scores records that have no faults."""
-        return self.scorer.score(self.columns.values(reads))
-
-    def told(self, identifier: str, scored: Scored, place: int, explanation: Explanation) -> Score:
-        """One score, as it is answered."""
-        wanted = explanation.reasons if explanation.HasField("reasons") else self._reasons
-        texts = self._texts(explanation.language or self._language)
-        reasons = [
-            Reason(code=self.scorer.reason_names[reason], text=texts[reason], points_lost=lost / LOSS_UNITS)
-            for reason, lost in zip(
-                scored.reasons[place, :wanted].tolist(), scored.losses[place, :wanted].tolist(), strict=True
-            )
-            if reason != NO_REASON
-        ]
-        grade = int(scored.grades[place])
-        return Score(
-            id=identifier,
-            hundredths=int(scored.hundredths[place]),
-            score=float(scored.score[place]),
-            probability=float(scored.probability[place]),
-            grade=self.card.grades[grade].name if grade != NO_REASON else "",
-            reasons=reasons,
-        )
-
-    def description(self) -> DescribeResponse:
-        """The card in short."""
-        return DescribeResponse(
-            card=self.fingerprint,
-            contract_name=self.card.contract_name,
-            outcome=self.card.outcome.definition,
-            role=self.scorer.role.value,
-            columns=[
-                *(Column(name=name, number=True) for name in self.columns.numeric),
-                *(Column(name=name, number=False) for name in self.columns.textual),
-            ],
-            grades=[
-                Grade(
-                    name=grade.name,
-                    lowest_hundredths=None if grade.lowest_score is None else round(grade.lowest_score * 100),
-                    bad_rate=grade.bad_rate,
-                )
-                for grade in self.card.grades
-            ],
-        )
-
-    def _texts_in(self, language: str) -> tuple[str, ...]:
-        return tuple(reason_text(self.card.grid, name, language) for name in self.scorer.reason_names)
+logger = logging.getLogger(__name__)
 
 
 class _Refused(Exception):  # noqa: N818 - what happened to the call
     """The call is refused with a status."""
 
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+    def __init__(self, code: grpc.StatusCode, details: str, metadata: _Metadata = ()) -> None:
         super().__init__(details)
         self.code = code
         self.details = details
+        self.metadata = metadata
 
 
 class Service(ScoringServicer):
-    """Answers calls. Whoever owns it may put another desk in place at any time; calls end where they began."""
+    """Answers calls.
+
+    Attributes:
+        desk: Whoever owns the service may put another one in place at any time; calls end where they began.
+    """
 
     def __init__(self, desk: Desk, metrics: Metrics) -> None:
         """Takes up work.
@@ -144,7 +81,8 @@ class Service(ScoringServicer):
         """
         self.desk = desk
         self._metrics = metrics
-        self._waiting: list[tuple[Desk, Read, asyncio.Future[tuple[Scored, int]]]] = []
+        self._is_ending = False
+        self._last_refused = 0.0
 
     async def Score(  # noqa: N802 - the name in the definition
         self, request: ScoreRequest, context: grpc.aio.ServicerContext[ScoreRequest, ScoreResponse]
@@ -166,11 +104,22 @@ class Service(ScoringServicer):
         context: grpc.aio.ServicerContext[DescribeRequest, DescribeResponse],
     ) -> DescribeResponse:
         """The card that is served."""
+        return await self._answered("Describe", context, self._describe)
 
-        async def described() -> DescribeResponse:
-            return self.desk.description()
+    async def quieten(self) -> None:
+        """Sends whoever calls from now on away, to call again soon, and waits until hardly anybody calls.
 
-        return await self._answered("Describe", context, described)
+        A server of gRPC that stops cancels the calls that it has received and not looked at yet
+        (github.com/grpc/grpc/issues/41785), and no client retries a call that was cancelled. So it must not
+        be stopped before there are none.
+        """
+        self._is_ending = True
+        began = self._last_refused = time.monotonic()
+        while (now := time.monotonic()) < began + _LONGEST_QUIETENING_SECONDS:
+            left = self._last_refused + _QUIET_SECONDS - now
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
 
     async def _answered(
         self,
@@ -179,95 +128,91 @@ class Service(ScoringServicer):
         answer: Callable[[], Awaitable[_Answer]],
     ) -> _Answer:
         began = time.perf_counter()
-        code = grpc.StatusCode.INTERNAL
+        code = grpc.StatusCode.CANCELLED
         try:
+            self._require_not_ending()
             answered = await answer()
             code = grpc.StatusCode.OK
         except _Refused as refused:
             code = refused.code
-            await context.abort(code, refused.details)
+            await context.abort(code, refused.details, refused.metadata)
             raise  # abort has raised
-        except asyncio.CancelledError:
-            code = grpc.StatusCode.CANCELLED
-            raise
+        except Exception as error:
+            code = grpc.StatusCode.INTERNAL
+            # An error's own text may show a value: neither the log nor the client may have it.
+            frame = extract_tb(error.__traceback__)[-1]
+            place = f"{Path(frame.filename).name}, line {frame.lineno}"
+            logger.error("%s failed: %s in %s", method, type(error).__name__, place)  # noqa: TRY400 - likewise
+            await context.abort(code, "a defect of the service: its log says where")
+            raise  # likewise
         else:
             return answered
         finally:
             self._metrics.called(method, code.name, time.perf_counter() - began)
 
-    async def _score(self, request: ScoreRequest) -> ScoreResponse:
-        _require_reasons(request.explanation)
-        desk = self.desk
-        read = desk.columns.read(request.record)
-        if read.faults:
-            self._metrics.unfit(1)
-            told = ", ".join(f"{fault.column}: {FaultCode.Name(fault.code)}" for fault in read.faults)
+    def _require_not_ending(self) -> None:
+        if self._is_ending:
+            self._last_refused = time.monotonic()
             raise _Refused(
-                grpc.StatusCode.INVALID_ARGUMENT,
-                f"the record does not fit the card ({told}); Describe tells the columns that it needs",
+                grpc.StatusCode.UNAVAILABLE,
+                "the service is about to end: call again",
+                (("grpc-retry-pushback-ms", str(_PUSHBACK_MS)),),
             )
-        scored, place = await self._gathered(desk, read)
-        return ScoreResponse(
-            score=desk.told(request.record.id, scored, place, request.explanation), card=desk.fingerprint
-        )
+
+    async def _score(self, request: ScoreRequest) -> ScoreResponse:
+        _require_explanation(request.explanation)
+        desk = self.desk
+        score = desk.score(request.record, request.explanation)
+        if score.faults:
+            raise _unfit(score)
+        return ScoreResponse(score=score, card=desk.fingerprint)
 
     async def _score_batch(self, request: ScoreBatchRequest) -> ScoreBatchResponse:
-        _require_reasons(request.explanation)
+        _require_explanation(request.explanation)
         if len(request.records) > MOST_RECORDS:
             raise _Refused(
                 grpc.StatusCode.INVALID_ARGUMENT,
-                f"{len(request.records)} records in one call: {MOST_RECORDS} are the most; make several calls",
+                f"{len(request.records):,} records in one call: {MOST_RECORDS:,} are the most; make several "
+                "calls",
             )
         desk = self.desk
         # Other calls are answered meanwhile.
-        scores, scored = await asyncio.to_thread(_batch, desk, request.records, request.explanation)
-        self._metrics.scored(
-            desk.card, desk.fingerprint, scored, unfit=len(request.records) - len(scored.score)
-        )
+        scores = await asyncio.to_thread(desk.score_all, request.records, request.explanation)
         return ScoreBatchResponse(scores=scores, card=desk.fingerprint)
 
-    async def _gathered(self, desk: Desk, read: Read) -> tuple[Scored, int]:
-        """Scores whatever has come in since the loop's last turn at once: most of the work is per call, not per record."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[tuple[Scored, int]] = loop.create_future()
-        self._waiting.append((desk, read, future))
-        if len(self._waiting) == 1:
-            loop.call_soon(self._score_waiting)
-        return await future
-
-    def _score_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for desk in {id(desk): desk for desk, _, _ in waiting}.values():
-            mine = [(read, future) for its, read, future in waiting if its is desk]
-            try:
-                scored = desk.score([read for read, _ in mine])
-            except Exception as error:  # noqa: BLE001 - whoever waits must be told
-                for _, future in mine:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            self._metrics.scored(desk.card, desk.fingerprint, scored, unfit=0)
-            for place, (_, future) in enumerate(mine):
-                if not future.done():
-                    future.set_result((scored, place))
+    async def _describe(self) -> DescribeResponse:
+        return self.desk.description()
 
 
-def _batch(desk: Desk, records: Sequence[Record], explanation: Explanation) -> tuple[list[Score], Scored]:
-    reads = [desk.columns.read(record) for record in records]
-    scored = desk.score([read for read in reads if not read.faults])
-    scores, place = [], 0
-    for record, read in zip(records, reads, strict=True):
-        if read.faults:
-            scores.append(Score(id=record.id, faults=read.faults))
-        else:
-            scores.append(desk.told(record.id, scored, place, explanation))
-            place += 1
-    return scores, scored
+def _unfit(score: Score) -> _Refused:
+    """The refusal of a single record, with as many of its faults as a status holds."""
+    told = list(_first_of(score.faults))
+    text = ", ".join(f"{fault.column}: {FaultCode.Name(fault.code)}" for fault in told)
+    return _Refused(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        f"the record does not fit the card ({text}{', ...' if len(told) < len(score.faults) else ''}); "
+        "Describe tells the columns that it needs",
+        ((FAULTS_KEY, Score(faults=told).SerializeToString()),),
+    )
 
 
-def _require_reasons(explanation: Explanation) -> None:
-    if explanation.HasField("reasons") and explanation.reasons > MOST_REASONS:
+def _first_of(faults: Sequence[Fault]) -> Sequence[Fault]:
+    size = 0
+    for place, fault in enumerate(faults):
+        size += len(fault.column.encode())
+        if size > _MOST_TOLD_BYTES:
+            return faults[: max(place, 1)]
+    return faults
+
+
+def _require_explanation(explanation: Explanation) -> None:
+    if explanation.reasons > MOST_REASONS:
         raise _Refused(
             grpc.StatusCode.INVALID_ARGUMENT,
             f"{explanation.reasons} reasons: at most {MOST_REASONS} are told",
+        )
+    if len(explanation.language) > _MOST_LANGUAGE:
+        raise _Refused(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"a language's tag has at most {_MOST_LANGUAGE} letters: write it as en or zh-Hans",
         )

@@ -1,4 +1,4 @@
-"""A record alone gets what it gets among others: cells, score, probability, grade and reasons, to the last bit."""
+"""A record alone gets what it gets among others: cells, score, grade and reasons, to the last bit."""
 
 from __future__ import annotations
 
