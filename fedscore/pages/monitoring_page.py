@@ -14,6 +14,9 @@ __all__ = ["monitoring_page"]
 
 _WIDTH = 400.0
 _STABLE, _SHIFTED = 0.1, 0.25
+_LEAST_UP = 16.0
+"""Ticks closer than this would have overlapping words."""
+
 _BANNERS = {
     AlarmReading.ALARM: "",
     AlarmReading.SMALL_RISE: "",
@@ -155,10 +158,12 @@ def _grade_rates(report: MonitoringReport) -> Markup | None:
     top = max(*ends, 0.01) * 1.05
     drawing = Drawing(_WIDTH, 230.0, "Expected and observed bad rates by grade; the figures are in the table")
     up = Axis(low=0.0, high=top, start=196.0, end=12.0, root=True)
+    written = up.at(0.0) + _LEAST_UP
     for tick in (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0):
-        if tick <= top and (tick == 0.0 or up.at(0.0) - up.at(tick) > 14.0):
-            drawing.line(46.0, up.at(tick), _WIDTH - 8.0, up.at(tick), "grid")
-            drawing.words(40.0, up.at(tick) + 4.0, f"{100 * tick:g}%", "tick", anchor="end")
+        if tick <= top and written - up.at(tick) >= _LEAST_UP:
+            written = up.at(tick)
+            drawing.line(46.0, written, _WIDTH - 8.0, written, "grid")
+            drawing.words(40.0, written + 4.0, f"{100 * tick:g}%", "tick", anchor="end")
     wide = (_WIDTH - 56.0) / len(shown)
     for number, (name, expected, observed) in enumerate(shown):
         middle = 48.0 + wide * (number + 0.5)
