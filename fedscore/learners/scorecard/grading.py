@@ -54,7 +54,8 @@ def grades_of(card: Card, counts: ScoreCounts, terms: GradeTerms) -> tuple[Grade
 
     Cut-offs are whole points. By bad rates, each grade reaches down as far as its own expected bad rate stays
     within what the contract allows it; by shares, as far as its share of the records comes closest. A grade
-    that nothing is left for begins where the one before it does, and is empty.
+    that nothing is left for is empty: it reaches down as far as the card's bad rate of a score itself stays
+    within what it is allowed, or begins where the one before it does.
 
     Args:
         card: Calibrated.
@@ -65,14 +66,17 @@ def grades_of(card: Card, counts: ScoreCounts, terms: GradeTerms) -> tuple[Grade
     # Whole points from above the greatest score down to the least.
     candidates = np.arange(np.ceil(counts.edges[-1]) + 1.0, np.floor(counts.edges[0]), -1.0)
     records, bad = distribution.above(candidates)
+    probability = card.probability_of(candidates)
     limits = terms.largest_bad_rates or terms.shares
     cut_offs: list[float] = []
     place = 0
     for limit in limits:
         own, own_bad = records[place:] - records[place], bad[place:] - bad[place]
         if terms.largest_bad_rates:
-            within = np.flatnonzero(own_bad <= limit * own + 1e-12)
-            place += int(within[-1]) if len(within) else 0
+            within = own_bad <= limit * own + 1e-12
+            # Over scores that nobody has any rate holds: there the scores themselves have to be good enough.
+            within &= (own >= 1.0) | (probability[place:] <= limit)
+            place += int(np.flatnonzero(within)[-1]) if within.any() else 0
         else:
             place += int(np.argmin(np.abs(own - limit * distribution.total)))
         cut_offs.append(float(candidates[place]))
