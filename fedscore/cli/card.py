@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from fedscore.cli import card_export, card_monitor, card_score, card_serve, card_show
+from fedscore.cli import card_document, card_export, card_monitor, card_score, card_serve, card_show
 
 __all__ = ["register"]
 
-_COMMANDS = (card_show, card_score, card_monitor, card_serve, card_export)
+_COMMANDS = (card_show, card_score, card_monitor, card_serve, card_export, card_document)
 
 
 def register(app: typer.Typer) -> None:

@@ -21,9 +21,9 @@ def promise(card: Card) -> str:
     person = words.epsilon(privacy.person_epsilon)
     return (
         "Whether any one record of any one organisation took part changes the probability of whatever "
-        "anybody concludes from all opened sums by a factor of at most "
-        f"e^ε = {_factor(privacy.epsilon)}, but for a probability of δ = {words.delta(privacy.delta)}. For a person with all the records that the "
-        f"contract allows ε is {person}."
+        f"anybody concludes from all opened sums by a factor of at most e^ε = {_factor(privacy.epsilon)}, ε "
+        f"= {words.epsilon(privacy.epsilon)}, but for a probability of δ = {words.delta(privacy.delta)}. For "
+        f"a person with all the records that the contract allows ε is {person}."
     )
 
 
@@ -45,8 +45,8 @@ def assumptions(card: Card) -> tuple[str, ...]:
         "their shares honestly."
     )
     committee = (
-        "No more members of the key's committee colluded with the operator than the contract allows, whoever "
-        "dealt the key has erased it, and Paillier encryption holds."
+        "No more members of the key's committee colluded with the operator than the contract allows, "
+        "whoever dealt the key has erased it, and Paillier encryption holds."
     )
     return (
         noise,

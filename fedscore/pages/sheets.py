@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedscore.card import Card, CardTable
@@ -117,7 +118,7 @@ def _sheet(card: Card, entry: CardTable, table: Table) -> Sheet:
         if holders == frozenset(ALL_ROLES)
         else ", ".join(f"{role}s" for role in ALL_ROLES if role in holders),
         monotone=entry.monotone,
-        mean_points=entry.mean_points,
+        mean_points=_mean_of_held(lines),
         spread=entry.spread,
         values=tuple(line for line in lines if line.kind not in _NO_VALUES),
         apart=tuple(line for line in lines if line.kind in _NO_VALUES),
@@ -125,6 +126,13 @@ def _sheet(card: Card, entry: CardTable, table: Table) -> Sheet:
 
 
 _EVERYBODY = "all"
+
+
+def _mean_of_held(lines: Sequence[BinLine]) -> float:
+    """The reference of reasons, which `fedscore.card.reasons` rounds to hundredths."""
+    held = [line for line in lines if line.kind is not CellKind.NOT_HELD]
+    total = sum(line.share for line in held)
+    return sum(line.share * line.points for line in held) / total if total > 0 else 0.0
 
 
 def _source(item: Characteristic | Derived | None) -> str:

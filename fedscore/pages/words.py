@@ -10,6 +10,7 @@ __all__ = [
     "decimal",
     "delta",
     "epsilon",
+    "estimated_rate",
     "grade_scores",
     "interval",
     "points",
@@ -72,6 +73,11 @@ def interval(measure: Measure, *, total: bool = False, as_rate: bool = False) ->
     write = rate if as_rate else decimal
     # What belongs together stays on one line.
     return f"{write(low)}\N{NO-BREAK SPACE}to {write(high)}"
+
+
+def estimated_rate(measure: Measure) -> str:
+    """A bad rate or a share that was measured, with its interval for these very rows."""
+    return f"{rate(measure.value)} ({interval(measure, as_rate=True)})"
 
 
 def delta(value: float) -> str:

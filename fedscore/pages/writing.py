@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,4 +28,13 @@ def fill_in(template: str, values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(words=words, n=lambda value: f"{value:g}")
+    environment.filters["md"] = _in_markdown
     return environment.get_template(template).render(values)
+
+
+_SIGNS = re.compile(r"([\\`*\[\]<>|#~&])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
+
+
+def _in_markdown(text: str) -> str:
+    """A text in which nothing is markup; it stays on one line."""
+    return _SIGNS.sub(lambda match: f"\\{match.group()}", " ".join(text.split(" ")).replace("\n", " "))
