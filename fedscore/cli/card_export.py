@@ -17,7 +17,7 @@ def register(group: typer.Typer) -> None:
     group.command("export")(_export)
 
 
-def _export(  # noqa: PLR0913 - each is an option of the command
+def _export(
     card: CardFile,
     *,
     sql: Annotated[
