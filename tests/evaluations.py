@@ -149,8 +149,10 @@ def evaluation_requests(contract: Contract) -> Priced:
     )
 
 
-def followed(card: Card, priced: Priced, test: Rows, randomness: RandomSource) -> Card:
-    """The part of the program that follows a finished card, with fresh noise."""
+def followed(
+    card: Card, priced: Priced, test: Rows, randomness: RandomSource, *, row_cap: int | None = None
+) -> Card:
+    """The part of the program that follows a finished card, with fresh noise; all rows are one party's."""
     steps: Generator[Query | Update, Released, Card] = evaluated(card, priced.contract)
     query = next(steps)
     number = 0
@@ -161,8 +163,7 @@ def followed(card: Card, priced: Priced, test: Rows, randomness: RandomSource) -
             request,
             [test],
             parties=len(priced.contract.parties),
-            # The pooled rows of all.
-            row_cap=len(test),
+            row_cap=len(test) if row_cap is None else row_cap,
             randomness=randomness,
         )
         try:
