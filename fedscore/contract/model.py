@@ -287,7 +287,7 @@ class Contract(Term):
     def with_monitoring(self, terms: MonitoringTerms) -> Contract:
         """The same contract, to watch a finished card with.
 
-        What belongs to training alone (the recipe, the neural model, grades, evaluation, groups, the split) goes.
+        What belongs to training alone (recipe, neural model, grades, evaluation, groups, split) goes.
 
         Raises:
             ContractError: The result would be inconsistent.

@@ -91,7 +91,10 @@ def _of_table(table: WatchedTable, noise: float | None) -> NoisyCounts:
 
 
 def _histogram_noise(card: Card) -> float | None:
-    """Standard deviation of the noise in each count of the card's histogram; none if it is not told."""
+    """Standard deviation of the noise in each count of the card's histogram, at most; none if not told.
+
+    A recipe that counts characteristics with more weight than interactions has less noise in them than this.
+    """
     if card.privacy is None or card.privacy.noise is NoiseMode.NONE:
         return 0.0
     for event in card.privacy.events:
