@@ -88,5 +88,5 @@ class SingleScorer:
         ranked = sorted(
             (place for place, loss in enumerate(lost) if loss > 0), key=lambda place: -lost[place]
         )
-        places = tuple(ranked[: self._count])
-        return places, tuple(lost[place] for place in places)
+        told = ranked[: self._count]
+        return tuple(told), tuple(lost[place] for place in told)

@@ -20,16 +20,12 @@ from prometheus_client import start_http_server
 from fedscore.card.signing import expected_key, read_card
 from fedscore.contract import Role
 from fedscore.errors import CardError, NodeConfigError
-from fedscore.serving import score_pb2
 from fedscore.serving.certificates import TlsFiles
 from fedscore.serving.desk import Desk
 from fedscore.serving.metrics import Metrics
-from fedscore.serving.score_pb2_grpc import add_ScoringServicer_to_server
-from fedscore.serving.service import Service
+from fedscore.serving.service import SERVICE, Service
 
 __all__ = ["ServingTerms", "serve"]
-
-SERVICE = score_pb2.DESCRIPTOR.services_by_name["Scoring"].full_name
 
 _MOST_BYTES = 4 * 2**20
 """Of a request: what gRPC allows unless told otherwise."""
@@ -87,7 +83,6 @@ async def serve(terms: ServingTerms, *, ready: Callable[[str], None]) -> None:
         CardError: The card is refused.
         NodeConfigError: An address is refused or taken, or a file of TLS cannot be used.
     """
-    sys.setswitchinterval(_TURN_SECONDS)
     host, _ = _host_and_port(terms.listen)
     _require_apart_from_networks(terms)
     key = expected_key(terms.card, terms.signer)
@@ -103,13 +98,14 @@ async def serve(terms: ServingTerms, *, ready: Callable[[str], None]) -> None:
         ],
         maximum_concurrent_rpcs=_MOST_CALLS,
     )
-    add_ScoringServicer_to_server(service, server)
+    server.add_generic_rpc_handlers((service.handlers(),))
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     port = _listen(server, terms)
     stop = _signals(_Reloading(terms, key, service, metrics))
     close_page = _metrics_page(terms, metrics)
+    sys.setswitchinterval(_TURN_SECONDS)
     try:
         await server.start()
         for name in ("", SERVICE):
@@ -169,14 +165,17 @@ def _signals(reloading: _Reloading) -> asyncio.Event:
 
 def _listen(server: grpc.aio.Server, terms: ServingTerms) -> int:
     try:
-        if terms.tls is None:
-            return server.add_insecure_port(terms.listen)
-        return server.add_secure_port(terms.listen, terms.tls.credentials())
+        port: int = (
+            server.add_insecure_port(terms.listen)
+            if terms.tls is None
+            else server.add_secure_port(terms.listen, terms.tls.credentials())
+        )
     except RuntimeError:
         raise NodeConfigError(
             f"{terms.listen} cannot be listened on: another process has it, or the address is not this "
             "machine's; name another one, or let all processes have --share-port"
         ) from None
+    return port
 
 
 def _metrics_page(terms: ServingTerms, metrics: Metrics) -> Callable[[], None]:

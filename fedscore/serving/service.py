@@ -12,10 +12,12 @@ from typing import TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError, Message
 
 from fedscore.serving.desk import MOST_REASONS, Desk
 from fedscore.serving.metrics import Metrics
 from fedscore.serving.score_pb2 import (
+    DESCRIPTOR,
     DescribeRequest,
     DescribeResponse,
     Explanation,
@@ -27,9 +29,10 @@ from fedscore.serving.score_pb2 import (
     ScoreRequest,
     ScoreResponse,
 )
-from fedscore.serving.score_pb2_grpc import ScoringServicer
 
-__all__ = ["FAULTS_KEY", "MOST_RECORDS", "Service"]
+__all__ = ["FAULTS_KEY", "MOST_RECORDS", "SERVICE", "Service"]
+
+SERVICE = DESCRIPTOR.services_by_name["Scoring"].full_name
 
 MOST_RECORDS = 1000
 """Records of one batch: with all their reasons they fit into the 4 MiB that gRPC clients take."""
@@ -49,7 +52,8 @@ _PUSHBACK_MS = 500
 _QUIET_SECONDS = 0.2
 _LONGEST_QUIETENING_SECONDS = 1.0
 
-_Answer = TypeVar("_Answer")
+_Request = TypeVar("_Request", bound=Message)
+_Answer = TypeVar("_Answer", bound=Message)
 _Metadata = tuple[tuple[str, str | bytes], ...]
 
 logger = logging.getLogger(__name__)
@@ -65,7 +69,7 @@ class _Refused(Exception):  # noqa: N818 - what happened to the call
         self.metadata = metadata
 
 
-class Service(ScoringServicer):
+class Service:
     """Answers calls.
 
     Attributes:
@@ -84,27 +88,16 @@ class Service(ScoringServicer):
         self._is_ending = False
         self._last_refused = 0.0
 
-    async def Score(  # noqa: N802 - the name in the definition
-        self, request: ScoreRequest, context: grpc.aio.ServicerContext[ScoreRequest, ScoreResponse]
-    ) -> ScoreResponse:
-        """One record."""
-        return await self._answered("Score", context, lambda: self._score(request))
-
-    async def ScoreBatch(  # noqa: N802 - likewise
-        self,
-        request: ScoreBatchRequest,
-        context: grpc.aio.ServicerContext[ScoreBatchRequest, ScoreBatchResponse],
-    ) -> ScoreBatchResponse:
-        """Up to `MOST_RECORDS` records."""
-        return await self._answered("ScoreBatch", context, lambda: self._score_batch(request))
-
-    async def Describe(  # noqa: N802 - likewise
-        self,
-        request: DescribeRequest,  # noqa: ARG002 - there is nothing in it
-        context: grpc.aio.ServicerContext[DescribeRequest, DescribeResponse],
-    ) -> DescribeResponse:
-        """The card that is served."""
-        return await self._answered("Describe", context, self._describe)
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """The service's methods, as a server takes them."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "Score": self._handler("Score", ScoreRequest.FromString, self._score),
+                "ScoreBatch": self._handler("ScoreBatch", ScoreBatchRequest.FromString, self._score_batch),
+                "Describe": self._handler("Describe", DescribeRequest.FromString, self._describe),
+            },
+        )
 
     async def quieten(self) -> None:
         """Sends whoever calls from now on away, to call again soon, and waits until hardly anybody calls.
@@ -121,34 +114,38 @@ class Service(ScoringServicer):
                 return
             await asyncio.sleep(left)
 
-    async def _answered(
+    def _handler(
         self,
         method: str,
-        context: grpc.aio.ServicerContext[object, object],
-        answer: Callable[[], Awaitable[_Answer]],
-    ) -> _Answer:
-        began = time.perf_counter()
-        code = grpc.StatusCode.CANCELLED
-        try:
-            self._require_not_ending()
-            answered = await answer()
-            code = grpc.StatusCode.OK
-        except _Refused as refused:
-            code = refused.code
-            await context.abort(code, refused.details, refused.metadata)
-            raise  # abort has raised
-        except Exception as error:
-            code = grpc.StatusCode.INTERNAL
-            # An error's own text may show a value: neither the log nor the client may have it.
-            frame = extract_tb(error.__traceback__)[-1]
-            place = f"{Path(frame.filename).name}, line {frame.lineno}"
-            logger.error("%s failed: %s in %s", method, type(error).__name__, place)  # noqa: TRY400 - likewise
-            await context.abort(code, "a defect of the service: its log says where")
-            raise  # likewise
-        else:
-            return answered
-        finally:
-            self._metrics.called(method, code.name, time.perf_counter() - began)
+        parse: Callable[[bytes], _Request],
+        answer: Callable[[_Request], Awaitable[_Answer]],
+    ) -> grpc.RpcMethodHandler[bytes, bytes]:
+        # Messages are parsed here: gRPC writes a trace into the log for each one that is none.
+        async def answered(message: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+            began = time.perf_counter()
+            code = grpc.StatusCode.CANCELLED
+            try:
+                self._require_not_ending()
+                told: bytes = (await answer(_parsed(message, parse))).SerializeToString()
+                code = grpc.StatusCode.OK
+            except _Refused as refused:
+                code = refused.code
+                await context.abort(code, refused.details, refused.metadata)
+                raise  # abort has raised
+            except Exception as error:
+                code = grpc.StatusCode.INTERNAL
+                # An error's own text may show a value: neither the log nor the client may have it.
+                frame = extract_tb(error.__traceback__)[-1]
+                place = f"{Path(frame.filename).name}, line {frame.lineno}"
+                logger.error("%s failed: %s in %s", method, type(error).__name__, place)  # noqa: TRY400 - likewise
+                await context.abort(code, "a defect of the service: its log says where")
+                raise  # likewise
+            else:
+                return told
+            finally:
+                self._metrics.called(method, code.name, time.perf_counter() - began)
+
+        return grpc.unary_unary_rpc_method_handler(answered)
 
     def _require_not_ending(self) -> None:
         if self._is_ending:
@@ -180,8 +177,19 @@ class Service(ScoringServicer):
         scores = await asyncio.to_thread(desk.score_all, request.records, request.explanation)
         return ScoreBatchResponse(scores=scores, card=desk.fingerprint)
 
-    async def _describe(self) -> DescribeResponse:
+    async def _describe(self, _request: DescribeRequest) -> DescribeResponse:
         return self.desk.description()
+
+
+def _parsed(message: bytes, parse: Callable[[bytes], _Request]) -> _Request:
+    try:
+        return parse(message)
+    except DecodeError:
+        raise _Refused(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "the message is not what score.proto says, or a text in it is not UTF-8: write it with the code "
+            "that protoc makes of that file",
+        ) from None
 
 
 def _unfit(score: Score) -> _Refused:

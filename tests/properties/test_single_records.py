@@ -152,14 +152,10 @@ texts = st.sampled_from(["x", "y", "7", "98", "none", "true", "false", "elsewher
 
 def records_of(contract: Contract, role: Role) -> st.SearchStrategy[list[Record]]:
     """Records of what a role holds."""
-    held = [item for item in contract.characteristics if role in item.roles]
-    fields = {item.name: numbers if item.type is ValueType.NUMBER else texts for item in held}
-    names = {item.name for item in held if item.type is ValueType.NUMBER}
-    record = st.fixed_dictionaries(fields).map(
-        lambda values: (
-            {name: value for name, value in values.items() if name in names},
-            {name: value for name, value in values.items() if name not in names},
-        )
+    held = {item.name: item.type for item in contract.characteristics if role in item.roles}
+    record = st.tuples(
+        st.fixed_dictionaries({name: numbers for name in held if held[name] is ValueType.NUMBER}),
+        st.fixed_dictionaries({name: texts for name in held if held[name] is ValueType.CATEGORY}),
     )
     return st.lists(record, min_size=1, max_size=20)
 

@@ -50,6 +50,10 @@ def loaded_after(statement: str) -> frozenset[str]:
         ("import fedscore.learners.agenda", HEAVY | {"flwr", "cryptography", "phe"}),
         ("import fedscore.sums.paillier", HEAVY | {"flwr", "clients", "server"}),
         (
+            "import fedscore.serving.server, fedscore.cli.card_serve",
+            HEAVY | {"flwr", "gmpy2", "phe", "rich.progress", "privacy", "clients", "server", "simulations"},
+        ),
+        (
             "import privacy, privacy.dp.accounting, privacy.dp.discrete_gaussian, privacy.paillier.ceremony",
             HEAVY | {"flwr", "pyarrow", "pydantic", "clients", "server", "simulations"},
         ),

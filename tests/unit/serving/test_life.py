@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import datetime as dt
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +11,17 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from typer.testing import CliRunner
 
 from benchmarks.invented_card import write_signed
 from benchmarks.online_scoring import calls_over_a_restart
 from benchmarks.scoring_service import PatientChannel, ScoringService, free_port
 from fedscore.card import Card
+from fedscore.cli.main import app
 from fedscore.serving.score_pb2 import DescribeRequest, ScoreBatchRequest, ScoreRequest
 from fedscore.serving.score_pb2_grpc import ScoringStub
 from fedscore.serving.service import MOST_RECORDS
-from fedscore.tls import ServerKey
+from fedscore.tls import Authority, ServerKey, pem
 from tests.scoring_calls import Certificates, record_of
 
 RECORD = record_of("x", BAL=0.5, limit=3.0, calls=0.0, segment="card")
@@ -47,7 +47,7 @@ def start_refused(service: ScoringService) -> str:
     return service.said
 
 
-def test_calls_in_flight_are_answered_before_it_ends(make_service: Make) -> None:
+def test_every_call_is_answered_or_sent_away_before_it_ends(make_service: Make) -> None:
     batch = ScoreBatchRequest(records=[RECORD] * MOST_RECORDS)
     with make_service() as service, grpc.insecure_channel(service.address) as channel:
         stub = ScoringStub(channel)
@@ -56,13 +56,15 @@ def test_calls_in_flight_are_answered_before_it_ends(make_service: Make) -> None
         calls = [stub.ScoreBatch.future(batch) for _ in range(12)]
         assert len(calls[0].result().scores) == MOST_RECORDS
         service.process.send_signal(signal.SIGTERM)
-        assert [len(call.result().scores) for call in calls] == [MOST_RECORDS] * 12
+        refused = [call.exception() for call in calls if call.exception() is not None]
+        assert {call.code() for call in refused} <= {grpc.StatusCode.UNAVAILABLE}
+        assert {call.details() for call in refused} <= {"the service is about to end: call again"}
         assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
         watched.cancel()
         assert service.process.wait(PATIENCE) == 0
-        with pytest.raises(grpc.RpcError) as refused:
+        with pytest.raises(grpc.RpcError) as late:
             stub.Score(ScoreRequest(record=RECORD))
-        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert late.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "Traceback" not in service.said
 
 
@@ -80,7 +82,8 @@ def test_a_changed_card_is_taken_on_a_signal_and_one_that_is_refused_is_not(
         stub = ScoringStub(channel)
 
         def served() -> str:
-            return stub.Describe(DescribeRequest()).card
+            told: str = stub.Describe(DescribeRequest()).card
+            return told
 
         assert served() == card.fingerprint
         write_signed(other_card, service.card.parent)
@@ -186,16 +189,12 @@ def test_a_client_that_trusts_another_authority_does_not_talk_to_it(
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def run(card: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The command, where it is expected to end by itself."""
-    main = "from fedscore.cli.main import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", main, "card", "serve", str(card), *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+def refused_at_once(card: Path, *options: str) -> str:
+    """What the command says in this process, where it ends before it serves."""
+    done = CliRunner().invoke(app, ["card", "serve", str(card), *options])
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    return " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -215,35 +214,39 @@ def run(card: Path, *options: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_what_it_does_not_start_with(card: Card, tmp_path: Path, options: tuple[str, ...], said: str) -> None:
-    done = run(write_signed(card, tmp_path), *options)
-    assert done.returncode == 1
-    assert said in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    refused = refused_at_once(write_signed(card, tmp_path), *options)
+    assert said in refused
 
 
 def test_it_does_not_start_with_a_card_that_nobody_signed(card: Card, tmp_path: Path) -> None:
     path = write_signed(card, tmp_path)
     card.write(path)
-    done = run(path)
-    assert done.returncode == 1
-    assert "is not signed" in done.stderr
+    assert "is not signed" in refused_at_once(path)
 
 
 def test_it_does_not_start_with_files_of_tls_that_do_not_belong_together(
-    make_service: Make, certificates: Certificates, tmp_path: Path
+    card: Card, certificates: Certificates, tmp_path: Path
 ) -> None:
+    path = write_signed(card, tmp_path)
     ServerKey.generate().write(tmp_path / "other.key")
-    wrong = make_service(
-        "--tls-certificate", str(certificates.certificate), "--tls-key", str(tmp_path / "other.key")
+    (tmp_path / "no.crt").write_bytes(certificates.key.read_bytes())
+    certificate, key = str(certificates.certificate), str(certificates.key)
+    other, no_certificate = str(tmp_path / "other.key"), str(tmp_path / "no.crt")
+    assert "is not the key of" in refused_at_once(path, "--tls-certificate", certificate, "--tls-key", other)
+    assert "is no certificate" in refused_at_once(path, "--tls-certificate", no_certificate, "--tls-key", key)
+    assert "is no private key" in refused_at_once(
+        path, "--tls-certificate", certificate, "--tls-key", certificate
     )
-    assert "is not the key of" in start_refused(wrong)
-    shutil.copy(certificates.key, tmp_path / "no.crt")
-    text = make_service("--tls-certificate", str(tmp_path / "no.crt"), "--tls-key", str(certificates.key))
-    assert "no.crt is no certificate" in start_refused(text)
-    assert "no.crt" in start_refused(
-        make_service(*certificates.options, "--client-ca", str(tmp_path / "no.crt"))
-    )
+    assert "is no certificate" in refused_at_once(path, *certificates.options, "--client-ca", no_certificate)
+
+
+def test_it_does_not_start_with_a_certificate_that_has_expired(card: Card, tmp_path: Path) -> None:
+    authority, key = Authority.generate("an authority"), ServerKey.generate()
+    issued = authority.certify(key, ["localhost"], valid=dt.timedelta(days=-1))
+    (tmp_path / "server.crt").write_bytes(pem(issued))
+    key.write(tmp_path / "server.key")
+    options = ("--tls-certificate", str(tmp_path / "server.crt"), "--tls-key", str(tmp_path / "server.key"))
+    assert "server.crt expired on" in refused_at_once(write_signed(card, tmp_path), *options)
 
 
 def test_a_taken_port_of_the_metrics_is_told(make_service: Make) -> None:

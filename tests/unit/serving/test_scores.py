@@ -30,11 +30,13 @@ from fedscore.serving.score_pb2 import (
     DescribeRequest,
     Explanation,
     Fault,
+    FaultCode,
     Score,
     ScoreBatchRequest,
     ScoreRequest,
 )
-from fedscore.serving.service import MOST_REASONS, MOST_RECORDS
+from fedscore.serving.desk import MOST_REASONS
+from fedscore.serving.service import MOST_RECORDS
 from tests.scoring_calls import VALUES, Raw, Served, record_of
 
 FITTING: Mapping[str, Raw] = {"BAL": 0.5, "limit": 3.0, "calls": 0.0, "segment": "card"}
@@ -139,7 +141,7 @@ def test_reasons_come_in_the_language_and_number_that_are_asked_for(served: Serv
     ],
 )
 def test_what_does_not_fit_has_a_code_and_shows_no_value(
-    served: Served, changes: dict[str, Raw], column: str, code: int
+    served: Served, changes: dict[str, Raw], column: str, code: FaultCode
 ) -> None:
     record = record_of("x", **{**FITTING, **changes})
     with pytest.raises(grpc.RpcError) as refused:
