@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedscore.card import Card
-from fedscore.contract import Characteristic, Contract, Derived
+from fedscore.contract import ALL_ROLES, Characteristic, Contract, Derived
 from fedscore.contract.denylist import FAIR_LENDING, REFUSED, Subject, subjects_in
 from fedscore.pages import words
 from fedscore.pages.document.blocks import Block, Facts, Items, Paragraph, Rows, Section
@@ -100,22 +100,17 @@ def data_section(card: Card, contract: Contract | None) -> Section:
 
 def _organisations(card: Card) -> Iterator[Block]:
     if card.parties:
-        yield Rows(
-            head=("organisation", "role"),
-            rows=tuple((party.name, party.role.value) for party in card.parties),
-            in_words=True,
-        )
+        by_role = {
+            role: [party.name for party in card.parties if party.role is role]
+            for role in dict.fromkeys(party.role for party in card.parties)
+        }
+        yield Facts(tuple((f"{role}s", ", ".join(names)) for role, names in by_role.items()))
     else:
-        yield Paragraph(
-            "The card names no organisation: it was trained under a contract without a roster, as "
-            "simulations have."
-        )
+        yield Paragraph("The card names no organisation: it was trained under a contract without a roster.")
 
 
 def _rows(card: Card) -> Iterator[tuple[str, str]]:
-    if card.bands is None:
-        yield "training records", _NO_BANDS
-    else:
+    if card.bands is not None:
         total = sum(card.bands.bad) + sum(card.bands.good)
         yield (
             "training records",
@@ -124,12 +119,26 @@ def _rows(card: Card) -> Iterator[tuple[str, str]]:
                 f"standard deviation {card.bands.total_deviation:g}"
             ),
         )
+    else:
+        yield "training records", _counted_by_tables(card)
     yield (
         "test rows",
         f"about {words.count(card.evaluation.records)}, from noisy sums"
         if card.evaluation is not None
         else "not measured: an [evaluation] in the contract counts them",
     )
+
+
+def _counted_by_tables(card: Card) -> str:
+    """What the histogram says, of a characteristic that every organisation holds."""
+    counts = [
+        table.records
+        for table in card.characteristics
+        if table.records is not None and card.grid.holders[table.name] == frozenset(ALL_ROLES)
+    ]
+    if not counts:
+        return _NO_BANDS
+    return f"about {words.count(counts[0])}, from the noisy histogram"
 
 
 def _rules(contract: Contract | None) -> Iterator[tuple[str, str]]:
@@ -154,13 +163,9 @@ def _rules(contract: Contract | None) -> Iterator[tuple[str, str]]:
         else "only rows with consent, as said by " + ", ".join(consent.columns.values()),
     )
     rows = contract.rows
-    yield (
-        "caps",
-        (
-            f"at most {rows.row_cap:,} training rows of an organisation, {rows.rows_per_person} of a person "
-            f"there, and a person at {rows.organisations_per_person} of them at most (believed, not checked)"
-        ),
-    )
+    at_one, at_most = f"{rows.row_cap:,} training rows of an organisation", rows.organisations_per_person
+    of_person = f"{rows.rows_per_person} of a person there, and a person at {at_most} of them"
+    yield "caps", f"at most {at_one}, {of_person} (believed, not checked)"
 
 
 def _characteristic(card: Card, item: Characteristic | Derived) -> tuple[str, ...]:
@@ -190,8 +195,7 @@ def _subjects(card: Card) -> Iterator[Block]:
         + (
             f"In this card such words were found: {'; '.join(found)}. Have this explained before it is used."
             if found
-            else "No name, column or description of this card is. Words cannot prove that a column holds "
-            "what its name says. What was proposed and refused before the contract was signed is not in the card."
+            else _NONE_FOUND
         )
     )
     restricted = fair_lending_rows(card)
@@ -206,6 +210,12 @@ def _subjects(card: Card) -> Iterator[Block]:
             "No characteristic is plainly about what fair-lending law restricts: sex, marital status, age, "
             "where people live."
         )
+
+
+_NONE_FOUND = (
+    "No name, column or description of this card is. Words cannot prove that a column holds what its name "
+    "says. What was proposed and refused before the contract was signed is not in the card."
+)
 
 
 def fair_lending_rows(card: Card) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def document_of(card: Card, standing: Standing, contract: Contract | None) -> Do
         lead=(
             "Written from the card file alone"
             + (" and its contract" if contract is not None else "")
-            + ". What they do not tell is said to be missing, with the way to get it; blank lines are for "
+            + ". What is not there is said to be missing, with the way to get it; blank lines are for "
             "people to fill in."
         ),
         sections=(
