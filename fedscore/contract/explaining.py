@@ -26,6 +26,7 @@ _EXPECTED = {
 
 _LIMIT: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than": lambda context: f"above {context['gt']:g}",
+    "less_than": lambda context: f"below {context['lt']:g}",
     "greater_than_equal": lambda context: f"{context['ge']:g} or more",
     "less_than_equal": lambda context: f"{context['le']:g} or less",
     "enum": lambda context: f"one of {context['expected']}".replace("'", '"'),
@@ -33,6 +34,7 @@ _LIMIT: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "string_pattern_mismatch": lambda context: pattern_in_words(context["pattern"]),
     "string_too_long": lambda context: f"at most {context['max_length']} characters long",
     "too_short": lambda context: f"an array of at least {context['min_length']}",
+    "too_long": lambda context: f"an array of at most {context['max_length']}",
 }
 
 
