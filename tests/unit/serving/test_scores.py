@@ -21,6 +21,7 @@ from fedscore.card.reasons import LOSS_UNITS, NO_REASON
 from fedscore.card.scoring import Scorer
 from fedscore.contract import Role
 from fedscore.data import Values
+from fedscore.serving.desk import MOST_REASONS
 from fedscore.serving.score_pb2 import (
     FAULT_ABSENT_COLUMN,
     FAULT_INFINITE,
@@ -35,7 +36,6 @@ from fedscore.serving.score_pb2 import (
     ScoreBatchRequest,
     ScoreRequest,
 )
-from fedscore.serving.desk import MOST_REASONS
 from fedscore.serving.service import MOST_RECORDS
 from tests.scoring_calls import VALUES, Raw, Served, record_of
 
