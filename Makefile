@@ -49,9 +49,11 @@ soak: install ## kill real processes at random for half an hour, resume, and aud
 loopback: install ## train over real Flower processes on this machine, with TLS and node keys
 	$(BIN)/python -m simulations.loopback
 
-bench: install ## measure what encrypted sums cost, beside stock phe, then forty rounds of them; takes half an hour
+bench: install ## measure encrypted sums beside stock phe, forty rounds of them, and online scoring; takes half an hour
 	$(BIN)/python -m benchmarks.encrypted_sums
 	$(BIN)/python -m benchmarks.neural_rounds
+	$(BIN)/python -m benchmarks.online_scoring
+	$(BIN)/python -m benchmarks.batch_scoring
 
 clean: ## remove what was built here, .venv included; results in runs/ stay
 	rm -rf .venv build dist htmlcov *.egg-info .coverage .coverage.*
