@@ -10,12 +10,12 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from fedscore.cli import card, contract, demo, early_warning, keys, node, server, simulate
+from fedscore.cli import audit, card, contract, demo, early_warning, keys, node, server, simulate
 from fedscore.errors import FedscoreError
 
 __all__ = ["app", "main"]
 
-_COMMANDS = (demo, simulate, early_warning, contract, keys, node, server, card)
+_COMMANDS = (demo, simulate, audit, early_warning, contract, keys, node, server, card)
 
 
 class _Refusing(TyperGroup):
