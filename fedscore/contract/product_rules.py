@@ -83,7 +83,7 @@ def _belonging_problems(draft: Draft) -> Iterator[Problem]:
         ("groups", bool(draft.groups)),
     ):
         if given:
-            yield error((key,), 'this belongs to learner = "scorecard": remove it')
+            yield error((key,), 'these terms belong to learner = "scorecard": remove them')
 
 
 def _monitoring_problems(draft: Draft) -> Iterator[Problem]:
