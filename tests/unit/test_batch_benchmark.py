@@ -35,7 +35,7 @@ def test_both_sides_write_the_same_file_and_the_figures_are_printed(app: typer.T
 
 def test_a_difference_between_the_sides_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = batch_scoring._losses
-    monkeypatch.setattr(batch_scoring, "_losses", lambda *arguments: losses(*arguments) + 1)
+    monkeypatch.setattr(batch_scoring, "_losses", lambda *arguments: -losses(*arguments))
     with pytest.raises(RuntimeError, match="do not give the same file"):
         batch_scoring.measure(500, repetitions=1)
 
