@@ -28,13 +28,16 @@ def register(app: typer.Typer) -> None:
 def _check(
     file: Annotated[Path, typer.Argument(help="The contract, a TOML file.", metavar="FILE")],
     *,
+    runs: Annotated[
+        int, typer.Option(help="Also say what so many runs over the same records cost together.", min=1)
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Explain every mistake of a contract with its line. Fails if there is an error."""
     findings = check(text := _text(file))
     errors = sum(finding.level is FindingLevel.ERROR for finding in findings)
     contract = None if errors else parse_contract(text, source=str(file))
-    price = _price(contract) if contract is not None and contract.parties else None
+    price = _price(contract, runs) if contract is not None and contract.parties else None
     if as_json:
         told = [
             {"line": one.line, "level": one.level, "where": one.where, "message": one.message}
@@ -60,8 +63,10 @@ def _check(
         raise typer.Exit(1)
 
 
-def _price(contract: Contract) -> dict[str, Any]:
-    """What a run under the contract costs. Without a roster it is not known how the noise is shared.
+def _price(contract: Contract, runs: int) -> dict[str, Any]:
+    """What a run under the contract costs, and several of them.
+
+    Without a roster it is not known how the noise is shared.
 
     Raises:
         FedscoreError: No run is possible under the contract: its values would not fit, or it has no price.
@@ -69,11 +74,18 @@ def _price(contract: Contract) -> dict[str, Any]:
     # Other commands do not pay for these.
     from fedscore.cli.program_sums import training_of  # noqa: PLC0415
     from fedscore.learners.agenda import Agenda  # noqa: PLC0415
+    from privacy.dp.accounting import guarantee  # noqa: PLC0415
+    from privacy.dp.events import Composed  # noqa: PLC0415
 
     agenda = Agenda(contract, run="0" * 32)
+    together = Composed(events=(agenda.event,) * runs)
     bounded = [
-        round(guarantee.epsilon, 4) if math.isfinite(guarantee.epsilon) else None
-        for guarantee in (agenda.record, agenda.person)
+        round(promised.epsilon, 4) if math.isfinite(promised.epsilon) else None
+        for promised in (
+            agenda.record,
+            agenda.person,
+            guarantee(together, delta=contract.privacy.delta) if runs > 1 else agenda.record,
+        )
     ]
     return {
         "sums": agenda.rounds,
@@ -82,6 +94,8 @@ def _price(contract: Contract) -> dict[str, Any]:
         "epsilon": bounded[0],
         "epsilon_person": bounded[1],
         "delta": contract.privacy.delta,
+        "runs": runs,
+        "epsilon_runs": bounded[2],
         "training": training_of(agenda),
     }
 
@@ -95,6 +109,8 @@ def _price_in_words(price: dict[str, Any] | None) -> Iterator[str]:
         f"a run: {price['sums']} private sums, epsilon {price['epsilon']} for a record and "
         f"{price['epsilon_person']} for a person, at delta {price['delta']}"
     )
+    if price["runs"] > 1:
+        yield f"{price['runs']} such runs over the same records: epsilon {price['epsilon_runs']} for a record"
     if price["training"] is not None:
         yield f"training: {training_in_words(price['training'])}"
     if price["spare_rounds"]:

@@ -71,7 +71,7 @@ def _tiles(report: MonitoringReport) -> list[tuple[str, str]]:
         shift = report.alarm.shift
         tiles.append(
             (
-                _percent(shift.value),
+                _percent(report.alarm.shift.value),
                 f"bad rate against expectation, {_percent(shift.total_low)} to {_percent(shift.total_high)}",
             )
         )

@@ -21,7 +21,7 @@ from fedscore.estimates.plan import ScoreGrid
 from fedscore.estimates.strategy import Measured, Strategy, SumBound, running_counts
 from fedscore.sums import Patterns, Query, Released, TabulatedContributions
 
-__all__ = ["GRID_CELLS", "ScoreCounts", "ScoreSum", "score_sum_bound"]
+__all__ = ["GRID_CELLS", "ScoreCounts", "ScoreSum", "score_strategy", "score_sum_bound"]
 
 GRID_CELLS = 256
 """Cells of the grid over the scores that a card can give."""
@@ -30,7 +30,7 @@ _Floats = npt.NDArray[np.float64]
 
 
 @cache
-def _strategy() -> Strategy:
+def score_strategy() -> Strategy:
     """Running counts of bad records and their number, then of good ones."""
     counts = np.hstack([running_counts(GRID_CELLS).patterns, np.ones((GRID_CELLS, 1))])
     nothing = np.zeros_like(counts)
@@ -40,12 +40,12 @@ def _strategy() -> Strategy:
 @cache
 def score_sum_bound() -> SumBound:
     """What the sum costs: the same for every card."""
-    return _strategy().bound
+    return score_strategy().bound
 
 
 @cache
 def _patterns() -> Patterns:
-    return Patterns(_strategy().patterns)
+    return Patterns(score_strategy().patterns)
 
 
 class ScoreSum(Query):
@@ -59,7 +59,7 @@ class ScoreSum(Query):
         """
         self.card = card
         self.grid = score_grid(card)
-        self.dimension = _strategy().dimension
+        self.dimension = score_strategy().dimension
 
     def contributions(self, rows: Rows) -> TabulatedContributions:
         """The pattern of each record's cell."""
@@ -90,7 +90,7 @@ class ScoreCounts:
     @classmethod
     def of(cls, query: ScoreSum, released: Released) -> Self:
         """Reads the opened sum."""
-        measured = Measured(strategy=_strategy(), values=released.values, deviation=released.deviation)
+        measured = Measured(strategy=score_strategy(), values=released.values, deviation=released.deviation)
         return cls(edges=query.grid.edges, measured=measured)
 
     def moved(self, factor: float, shift: float) -> Self:

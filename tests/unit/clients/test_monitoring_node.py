@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -258,7 +259,7 @@ def test_rows_whose_outcome_is_not_known_are_read_only_if_the_contract_says_so(
     def read() -> Rows:
         contract = load_contract(folder / "contract.toml")
         assert config.data is not None
-        return load_rows(config.data, contract, role=Role.PLATFORM, day=np.datetime64("2026-01-01").item())
+        return load_rows(config.data, contract, role=Role.PLATFORM, day=dt.date(2026, 1, 1))
 
     with pytest.raises(DataError, match="column 'y' is missing"):
         read()
