@@ -131,7 +131,7 @@ def _masses(marginals: Marginals) -> _Floats:
     everyone = marginals.everyone
     own = np.minimum(marginals.rates, 1.0 - marginals.rates)
     usual = min(everyone.bad_rate, 1.0 - everyone.bad_rate)
-    return np.asarray(np.maximum(marginals.counts, 0.002 * everyone.records) * (0.8 * own + 0.2 * usual))
+    return np.asarray(marginals.masses * (0.8 * own + 0.2 * usual))
 
 
 def _with_variances(columns: _Floats, variances: _Floats, anchors: int) -> _Floats:

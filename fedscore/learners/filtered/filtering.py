@@ -64,13 +64,37 @@ class Filter:
         length = float(np.sqrt(max(float(move @ self._curvature @ move), 1e-12) / self._curvature[0, 0]))
         return np.asarray(move * min(1.0, self._largest / length))
 
-    def covariance(self) -> _Floats:
-        """[parameters, parameters]: how far the card may lie from one of other customers without noise.
+    def covariance(
+        self,
+        response: _Floats,
+        *,
+        sampling: _Floats,
+        noise: _Floats,
+        tables: npt.NDArray[np.int64],
+    ) -> _Floats:
+        """How far a card of other records of the same kind, with other noise, would lie from this one.
 
-        The filter's own posterior is about the optimum for these records, so it has all that noise does.
-        Other records of the same kind would move the optimum by the inverse of the penalised curvature on
-        both sides of the gradient's variance, for which the curvature stands.
+        The filter ends at start + K (θ̂ - start) + noise with K = 1 - info⁻¹ Q, and the penalised optimum θ̂
+        is H'⁻¹(H θ* + Q start). So the start is left with the part 1 - K + K H'⁻¹ Q, and what the records say
+        with K H'⁻¹ H. Both hang on the same records, so their errors add up before they are squared; what
+        one table's records do to another table is left out. The rounds' noise gives
+        info⁻¹ (info - Q) info⁻¹.
+
+        Args:
+            response: [parameters, parameters], how the start moves with each cell's own log-odds.
+            sampling: [parameters], variance of those log-odds over other records.
+            noise: [parameters], variance that the histogram's noise gives to them.
+            tables: [parameters], whose they are.
+
+        Returns:
+            [parameters, parameters].
         """
-        penalised = np.linalg.inv(self._curvature + self._prior)
-        sampling = penalised @ self._curvature @ penalised
-        return np.asarray(np.linalg.inv(self._information) + sampling)
+        posterior = np.linalg.inv(self._information)
+        optimum = np.linalg.inv(self._curvature + self._prior)
+        kept = posterior @ self._prior
+        taken = np.eye(len(kept)) - kept
+        of_start = (kept + taken @ optimum @ self._prior) @ response
+        same_table = tables[:, None] == tables[None, :]
+        of_records = same_table * (of_start + taken @ optimum @ self._curvature)
+        rounds = posterior @ (self._information - self._prior) @ posterior
+        return np.asarray(rounds + (of_start * noise) @ of_start.T + (of_records * sampling) @ of_records.T)

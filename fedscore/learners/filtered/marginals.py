@@ -24,6 +24,9 @@ _FEWEST = 10.0
 _LEAST_SIGNAL = 0.03
 """A table whose log-odds deviate by less says nothing that is told from noise."""
 
+_LEAST_MASS = 0.002
+"""Every cell is taken to hold at least this share of the records, or it could move anywhere."""
+
 _LARGEST_PRODUCT = 3.0
 _LEAST_PRODUCT_SPREAD = 0.3
 
@@ -41,6 +44,8 @@ class Marginals:
         columns: [cells], what a record has in its table's column: for a characteristic its standardised
             log-odds, for an interaction the standardised product of its sides' columns, made smaller.
         spreads: [characteristics], standard deviation of the estimated log-odds.
+        responses: [characteristics][counted cells, counted cells], how the estimated log-odds move with those
+            that were counted in each cell.
         holding: [tables], share of the records that hold the table.
         everyone: All records.
         roles: The records of each role that does not hold everything.
@@ -53,9 +58,26 @@ class Marginals:
     rates: _Floats
     columns: _Floats
     spreads: _Floats
+    responses: tuple[_Floats, ...]
     holding: _Floats
     everyone: Population
     roles: Mapping[Role, Population]
+
+    @property
+    def information(self) -> _Floats:
+        """[cells], of the records about each cell's log-odds; above 0."""
+        return np.asarray(self.masses * np.maximum(self.rates * (1.0 - self.rates), 1e-3))
+
+    @property
+    def masses(self) -> _Floats:
+        """[cells], records, where a few are taken to be even in a cell that seems to be empty."""
+        return np.asarray(np.maximum(self.counts, _LEAST_MASS * self.everyone.records))
+
+    @property
+    def noise(self) -> _Floats:
+        """[cells], variance that the histogram's noise gives to each cell's own log-odds."""
+        squared = (1.0 - self.rates) ** 2 + self.rates**2
+        return np.asarray(self.deviations**2 * squared / self.information**2)
 
     @property
     def informative(self) -> npt.NDArray[np.bool_]:
@@ -87,10 +109,11 @@ def read_histogram(values: _Floats, deviation: float, layout: Layout, settings: 
         counts[cells] = np.maximum(bad[cells] + good[cells], 0.0)
     rates, columns = np.zeros(axes.cells), np.zeros(axes.cells)
     spreads = np.zeros(len(singles))
+    responses = []
     for number, table in enumerate(singles.tables):
         cells = layout.counted_cells(number)
         own = cells - cells[0]
-        log_odds = smooth_log_odds(
+        log_odds, response = smooth_log_odds(
             bad[cells],
             good[cells],
             float(deviations[cells[0]]),
@@ -98,6 +121,7 @@ def read_histogram(values: _Floats, deviation: float, layout: Layout, settings: 
             holders[number].log_odds,
             settings.largest_evidence,
         )
+        responses.append(response)
         log_odds = in_one_direction(log_odds, counts[cells] + deviations[cells] + 1.0, table)
         rates[cells] = 1.0 / (1.0 + np.exp(-(holders[number].log_odds + log_odds)))
         centred, spreads[number] = _centred(log_odds, counts[cells])
@@ -121,6 +145,7 @@ def read_histogram(values: _Floats, deviation: float, layout: Layout, settings: 
         rates=rates,
         columns=columns,
         spreads=spreads,
+        responses=tuple(responses),
         holding=np.array([min(held.records / everyone.records, 1.0) for held in holders]),
         everyone=everyone,
         roles=roles,

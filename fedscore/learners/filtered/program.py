@@ -1,11 +1,12 @@
-"""The filtered card's program: eight private sums, each of which measures what the card should be.
+"""The filtered card's program: nine private sums, each of which measures what the card should be.
 
 1. Histogram of every table: log-odds per cell, and a standardised column for every table.
 2. Covariance of the characteristics' columns: one slope to start with.
 3. Curvature of the few columns at the start; with the histogram's masses, the curvature of all cells.
 4. Rounds: gradients in the columns and in all cells at once, each a measurement for a Kalman filter, which
    knows its noise. The best card by all measurements and the prior is what the next round looks at.
-5. and 6. as in the plain card: grades, and evaluation (`fedscore.learners.scorecard.finishing`).
+5. Level: the mean probability is made the bad rate, for all and for each role.
+6. and 7. as in the plain card, steps 5 and 6: grades, evaluation (`fedscore.learners.scorecard.finishing`).
 
 Because the program sees sums alone, its card does not depend on how rows are spread over parties.
 """
@@ -23,6 +24,7 @@ from fedscore.contract import Contract
 from fedscore.learners.filtered.curvature import columns_curvature, whole_curvature
 from fedscore.learners.filtered.filtering import Filter
 from fedscore.learners.filtered.layout import Layout
+from fedscore.learners.filtered.level import Level, shifts_of
 from fedscore.learners.filtered.marginals import Marginals, read_histogram
 from fedscore.learners.filtered.points import points_of
 from fedscore.learners.filtered.prior import prior_covariance
@@ -59,6 +61,7 @@ class Filtered:
         columns = Columns(layout, np.zeros(layout.axes.cells)).count
         curvature = settings.curvature_bound * self._usual_norm
         rounds = 1 - settings.histogram_share - settings.covariance_share - settings.curvature_share
+        rounds -= settings.level_share
         of_training = (
             PlannedSum(
                 name="histogram",
@@ -95,6 +98,14 @@ class Filtered:
                 )
                 for number in range(1, settings.rounds + 1)
             ),
+            PlannedSum(
+                name="level",
+                share=settings.level_share,
+                sensitivity_squared=Fraction(2),
+                largest=Fraction(1),
+                integral=False,
+                dimension_limit=1 + len(layout.carriers),
+            ),
         )
         return finishing_plan(self.contract, of_training)
 
@@ -121,7 +132,8 @@ class Filtered:
         correlations = correlations_of(
             moments.matrix(released.values), released.deviation, layout, marginals, settings
         )
-        start = settled(start_of(layout, marginals, correlations, settings))
+        start, response = start_of(layout, marginals, correlations, settings)
+        start = settled(start)
 
         curvature = Curvature(self._model(columns, start), float(settings.curvature_bound * self._usual_norm))
         released = yield curvature
@@ -150,8 +162,20 @@ class Filtered:
             limit = settings.largest_log_odds
             moved[1:] = np.clip(moved[1:], -limit, limit)
             parameters = settled(moved)
+        released = yield Level(self._model(columns, parameters))
+        intercept, offsets = shifts_of(released, marginals)
+        parameters = parameters.copy()
+        parameters[0] += intercept
+        for role, cell in layout.carriers.items():
+            parameters[1 + cell] += offsets[role]
+        parameters = settled(parameters)
         covariance = np.zeros((len(parameters), len(parameters)))
-        covariance[np.ix_(free, free)] = filter_.covariance()
+        covariance[np.ix_(free, free)] = filter_.covariance(
+            response[np.ix_(free, free)],
+            sampling=np.concatenate([[0.0], 1.0 / marginals.information])[free],
+            noise=np.concatenate([[0.0], marginals.noise])[free],
+            tables=np.concatenate([[-1], np.repeat(np.arange(len(layout.axes)), layout.axes.sizes)])[free],
+        )
         card = self._card(parameters, covariance[1:, 1:], layout, marginals)
         return (yield from finished(card, self.contract))
 

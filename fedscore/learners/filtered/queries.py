@@ -61,9 +61,13 @@ class Columns:
     def design(self, cells: Cells) -> _Floats:
         """[records, columns]."""
         axes = self.layout.axes
-        indicators = [_is_at(cell, self.layout, cells) for cell in self.layout.carriers.values()]
         tables = [axes.lookup(self.values, cells, table) for table in range(len(axes))]
-        return np.column_stack([np.ones(len(cells)), *indicators, *tables])
+        return np.column_stack([self.anchors(cells), *tables])
+
+    def anchors(self, cells: Cells) -> _Floats:
+        """[records, 1 + roles], the constant and the indicators."""
+        indicators = [_is_at(cell, self.layout, cells) for cell in self.layout.carriers.values()]
+        return np.column_stack([np.ones(len(cells)), *indicators])
 
     @property
     def mapping(self) -> _Floats:

@@ -16,6 +16,7 @@ class Settings:
         histogram_share: Part of μ² for the histogram.
         covariance_share: Part of μ² for the covariance.
         curvature_share: Part of μ² for the curvature of the columns; the rest goes to the rounds, evenly.
+        level_share: Part of μ² for the last sum, which makes the card right on average.
         rounds: Gradients that the filter takes.
         column_share: Part of a round's squared norm for the few columns; the rest is for the many cells.
         characteristic_weight: With how much more weight a record counts in a characteristic than in an
@@ -49,6 +50,7 @@ class Settings:
     histogram_share: Fraction = Fraction(30, 100)
     covariance_share: Fraction = Fraction(2, 100)
     curvature_share: Fraction = Fraction(3, 100)
+    level_share: Fraction = Fraction(1, 100)
     rounds: int = 5
     column_share: Fraction = Fraction(1, 2)
     characteristic_weight: int = 2
@@ -65,11 +67,11 @@ class Settings:
     first_slope: float = 0.85
     curvature_deviation: float = 0.25
     curvature_bound: Fraction = Fraction(1, 2)
-    shape_damping: float = 5.0
+    shape_damping: float = 2.0
     intercept_deviation: float = 0.5
-    cell_deviation: float = 0.08
-    cell_step: float = 0.08
-    slope_deviation: float = 0.1
+    cell_deviation: float = 0.2
+    cell_step: float = 0.06
+    slope_deviation: float = 0.2
     interaction_slope: float = 0.04
     interaction_deviation: float = 0.05
     forget: float = 0.9

@@ -42,7 +42,7 @@ def smoothing_precision(table: Table, settings: Settings) -> _Floats:
 
 def smooth_log_odds(
     bad: _Floats, good: _Floats, deviation: float, precision: _Floats, base: float, limit: float
-) -> _Floats:
+) -> tuple[_Floats, _Floats]:
     """Estimates each cell's log-odds against `base`.
 
     With p the present estimate of a cell's bad rate, t = (1 - p) bad - p good has the mean 0 at the true rate
@@ -56,21 +56,25 @@ def smooth_log_odds(
         precision: [cells, cells], of the prior around 0.
         base: Log-odds of all records that hold the table.
         limit: Estimates are clipped to ± this.
+
+    Returns:
+        [cells] the estimates, and [cells, cells] how they move with each cell's own log-odds.
     """
     counts = np.maximum(bad + good, 1e-3)
     estimate = np.zeros(len(bad))
+    information = np.zeros(len(bad))
+    posterior = np.linalg.inv(precision)
     for _ in range(_STEPS):
         rate = 1.0 / (1.0 + np.exp(-(base + estimate)))
         statistic = bad - rate * (bad + good)
         slope = counts * rate * (1.0 - rate)
         variance = deviation**2 * ((1.0 - rate) ** 2 + rate**2) + slope + 1.0
         information = slope**2 / variance
-        target = np.linalg.solve(
-            np.diag(information) + precision, information * estimate + slope * statistic / variance
-        )
+        posterior = np.linalg.inv(np.diag(information) + precision)
+        target = posterior @ (information * estimate + slope * statistic / variance)
         move = np.clip(target - estimate, -_LARGEST_STEP, _LARGEST_STEP)
         estimate = np.clip(estimate + move, -limit, limit)
-    return np.asarray(estimate)
+    return np.asarray(estimate), np.asarray(posterior * information)
 
 
 def in_one_direction(log_odds: _Floats, weights: _Floats, table: Table) -> _Floats:

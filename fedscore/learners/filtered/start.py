@@ -58,11 +58,16 @@ def correlations_of(
     return positive(mixed, weight * noise * np.sqrt(2.0 * count))
 
 
-def start_of(layout: Layout, marginals: Marginals, correlations: _Floats, settings: Settings) -> _Floats:
-    """[1 + cells], the intercept and what each cell adds before the first round.
+def start_of(
+    layout: Layout, marginals: Marginals, correlations: _Floats, settings: Settings
+) -> tuple[_Floats, _Floats]:
+    """The intercept and what each cell adds before the first round, and what they hang on.
 
     All weights of evidence get one slope: that at which their sum has the variance that it would have if they
     were independent. Offsets of roles are the counted ones.
+
+    Returns:
+        [1 + cells], and [1 + cells, 1 + cells] how it moves with each cell's own log-odds.
     """
     count = len(layout.singles)
     spreads = np.where(marginals.informative, marginals.spreads, 0.0)
@@ -78,8 +83,11 @@ def start_of(layout: Layout, marginals: Marginals, correlations: _Floats, settin
     start = np.zeros(1 + layout.axes.cells)
     # The mean probability of scores of some variance lies nearer to a half than that of their mean.
     start[0] = rest.log_odds - 0.5 * slope**2 * together * (1.0 - 2.0 * everyone.bad_rate)
-    for number, (_, cells) in enumerate(layout.singles.slices()):
-        start[1 + cells.start : 1 + cells.stop] = slope * spreads[number] * marginals.columns[cells]
+    response = np.zeros((len(start), len(start)))
+    for number, own in enumerate(marginals.responses):
+        cells = layout.counted_cells(number)
+        start[1 + cells] = slope * spreads[number] * marginals.columns[cells]
+        response[np.ix_(1 + cells, 1 + cells)] = slope * own * (spreads[number] > 0.0)
     for role, cell in layout.carriers.items():
         start[1 + cell] = marginals.roles[role].log_odds - rest.log_odds
-    return start
+    return start, response
