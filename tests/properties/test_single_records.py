@@ -197,5 +197,20 @@ def test_a_score_of_one_is_a_score_of_many(card: Card, role: Role, data: st.Data
         assert list(one.losses) == many.losses[place].tolist()[: len(told)]
 
 
+def test_a_score_on_a_cut_off_has_the_grade_that_begins_there() -> None:
+    numbers = dict.fromkeys(("a", "b", "c"), 0.1)
+    records: list[Record] = [(numbers, {"level": level, "mark": "true"}) for level in ("x", "y", "7")]
+    scorer = Scorer(CARD, role=Role.PLATFORM)
+    scores = sorted(scorer.score(side_by_side(records)).score.tolist(), reverse=True)
+    assert len(set(scores)) == 3
+    grades = tuple(
+        grade.model_copy(update={"lowest_score": low})
+        for grade, low in zip(CARD.grades, [*scores, None], strict=True)
+    )
+    graded = SingleScorer(Scorer(CARD.model_copy(update={"grades": grades}), role=Role.PLATFORM))
+    found = sorted((graded.score(*record) for record in records), key=lambda one: -one.score)
+    assert [one.grade for one in found] == [0, 1, 2]
+
+
 def test_every_formula_is_among_them() -> None:
     assert len({item.formula for item in CONTRACT.derived}) == 8

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
+from benchmarks.invented_card import invented_card
 from fedscore.card import Card
-from fedscore.contract import Role
+from fedscore.contract import Contract, Role
 from fedscore.serving.desk import Desk
 from fedscore.serving.metrics import Metrics
 from fedscore.serving.score_pb2 import Explanation, Record, Score, ScoreBatchRequest, ScoreRequest
@@ -20,6 +21,41 @@ from fedscore.serving.service import Service
 from tests.scoring_calls import record_of
 
 RECORD = record_of("x", BAL=0.5, limit=3.0, calls=0.0, segment="card")
+
+
+def test_a_score_on_an_edge_is_counted_in_the_band_that_begins_there(card: Card) -> None:
+    metrics = Metrics()
+    counters = metrics.of(card, "print")
+    assert card.bands is not None
+    first, second = card.bands.edges[:2]
+    for score in (first - 0.01, first, second - 0.01, second, second):
+        counters.scored(score, 0)
+    bands = [
+        metrics.registry.get_sample_value("fedscore_scores_total", {"card": "print", "at_least": str(edge)})
+        for edge in (float("-inf"), first, second)
+    ]
+    assert bands == [1, 2, 2]
+    assert metrics.registry.get_sample_value("fedscore_grades_total", {"card": "print", "grade": "A"}) == 5
+
+
+def test_a_card_without_grades_and_bands_is_counted_too(contract: Contract) -> None:
+    metrics = Metrics()
+    plain = invented_card(contract, seed=5, grades=())
+    desk = Desk(plain, metrics, role=Role.PLATFORM, reasons=4, language="en")
+    one, (other,) = desk.score(RECORD, Explanation()), desk.score_all([RECORD], Explanation())
+    assert one == other
+    assert (one.grade, bool(one.reasons)) == ("", True)
+    labels = {"card": plain.fingerprint}
+    value = metrics.registry.get_sample_value
+    assert value("fedscore_scores_total", {**labels, "at_least": "-inf"}) == 2
+    assert value("fedscore_grades_total", {**labels, "grade": ""}) == 2
+
+
+def test_a_role_is_asked_for_what_it_holds(contract: Contract) -> None:
+    desk = Desk(invented_card(contract, seed=5), Metrics(), role=Role.COLLECTOR, reasons=4, language="en")
+    assert {column.name for column in desk.description().columns} == {"BAL", "limit", "calls"}
+    assert [fault.column for fault in desk.score(RECORD, Explanation()).faults] == ["segment"]
+    assert desk.score(record_of("x", BAL=0.5, limit=3.0, calls=0.0), Explanation()).hundredths
 
 
 class Slow(Desk):
