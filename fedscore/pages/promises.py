@@ -20,10 +20,10 @@ def promise(card: Card) -> str:
         return "Training added no noise that bounds anything: the card promises nothing about anybody."
     person = words.epsilon(privacy.person_epsilon)
     return (
-        "Whether any one record of any one organisation took part changes the probability of whatever "
-        f"anybody concludes from all opened sums by a factor of at most e^ε = {_factor(privacy.epsilon)}, ε "
-        f"= {words.epsilon(privacy.epsilon)}, but for a probability of δ = {words.delta(privacy.delta)}. For "
-        f"a person with all the records that the contract allows ε is {person}."
+        f"With ε = {words.epsilon(privacy.epsilon)}, whether any one record of any one organisation took "
+        "part changes the probability of whatever anybody concludes from all opened sums by a factor of at most "
+        f"e^ε = {_factor(privacy.epsilon)}, but for a probability of δ = {words.delta(privacy.delta)}. For a "
+        f"person with all the records that the contract allows ε is {person}."
     )
 
 
