@@ -1,8 +1,9 @@
 """Who stands behind a card: signatures over the whole file, and the key that they are expected from.
 
 A signature is Ed25519 (RFC 8032) over three frames, each after its length in eight bytes, least significant
-first: `fedscore-signature-1`, `fedscore-card-2`, and the card's claim. That is what `privacy.identities`
-signs, written out here, so that whoever only scores installs nothing of it.
+first: `fedscore-signature-1`, `fedscore-card-2`, and a message. That is what `privacy.identities` signs,
+written out here, so that whoever only scores installs nothing of it. The message is the signer's name and the
+card's claim, framed likewise: a card that shows another name is refused.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class CardSigner(Protocol):
 
 def signed(card: Card, signer: CardSigner) -> Card:
     """The card with a signature; one that it had is replaced."""
-    signature = signer.sign(CARD_DOMAIN, card.claim())
     public = signer.public
+    signature = signer.sign(CARD_DOMAIN, _message(card, public.name))
     return card.with_signature(
         CardSignature(signer=public.name, key=public.signing_key.hex(), signature=signature.hex())
     )
@@ -83,7 +84,7 @@ def verify(card: Card, key: str) -> None:
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(
             bytes.fromhex(card.signature.signature),
-            _framed(b"fedscore-signature-1", CARD_DOMAIN, card.claim()),
+            _framed(b"fedscore-signature-1", CARD_DOMAIN, _message(card, card.signature.signer)),
         )
     except (InvalidSignature, ValueError):
         raise CardError(
@@ -128,6 +129,10 @@ def expected_key(path: Path, signer: str | None) -> str:
             "operator's with --signer, as a file or as 64 hexadecimal digits"
         )
     return key
+
+
+def _message(card: Card, signer: str) -> bytes:
+    return _framed(signer.encode(), card.claim())
 
 
 def _framed(*parts: bytes) -> bytes:
