@@ -16,9 +16,10 @@ CardFile = Annotated[Path, typer.Argument(help="The card file, card.json.", meta
 SignerOption = Annotated[
     str | None,
     typer.Option(
-        help="Whose signature is expected: a public identity's file, or its key as 64 hexadecimal digits. "
-        "[default: card.signer.json beside the card]",
+        help="Whose signature is expected: a public identity's file, or its key as 64 hexadecimal digits.",
         metavar="FILE|KEY",
+        # Square brackets in a help text would be taken for markup.
+        show_default="card.signer.json beside the card",
     ),
 ]
 

@@ -41,7 +41,7 @@ def _serve(  # noqa: PLR0913 - each is an option of the command
         ),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(help="Where Prometheus reads. [default: nowhere]", metavar="HOST:PORT")
+        str | None, typer.Option(help="Where Prometheus reads.", metavar="HOST:PORT", show_default="nowhere")
     ] = None,
     reasons: Annotated[int, typer.Option(help="Reasons told unless asked otherwise.", min=0, max=20)] = 4,
     language: Annotated[str, typer.Option(help="Of the reasons unless asked otherwise.")] = "en",
