@@ -68,11 +68,12 @@ def main(grid: Grid, context: Context) -> None:
 
 
 def run_once(grid: Grid, config: ServerConfig, *, resume: bool = False) -> RunResult:
-    """Train one card or model and write it.
+    """Train one card or model, or watch a card, and write what came of it.
 
     Args:
         grid: Reaches the nodes.
-        config: Where things are; `card.json` or `model.json`, and `run.json`, go into its state folder.
+        config: Where things are; `card.json`, `model.json` or `monitoring.json`, and `run.json`, go into its
+            state folder.
         resume: Whether the interrupted run of the state folder goes on; else a new one begins.
 
     Raises:

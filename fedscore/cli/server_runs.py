@@ -28,7 +28,7 @@ _Config = Annotated[Path, typer.Argument(help="The server's configuration, serve
 
 
 def run(file: _Config) -> None:
-    """Train over the connected nodes; card.json or model.json, and run.json, go to the state folder.
+    """Train, or watch a card, over the connected nodes; the result and run.json go to the state folder.
 
     Ctrl-C ends the run cleanly: what it released stays charged, and it cannot be resumed. A second Ctrl-C
     leaves without waiting for that.
@@ -198,9 +198,18 @@ def _next_step(report: RunReport, file: Path, config: ServerConfig) -> str:
     if status is RunStatus.INTERRUPTED:
         return f"its checkpoint is damaged: fedscore server stop {file} ends it, then {begin} begins another"
     if status is RunStatus.FINISHED:
-        name = "model.json" if (config.state / "model.json").exists() else "card.json"
-        return f"{name} lies in the state folder; {begin} trains another"
+        name = _newest(config.state)
+        again = "watches the card again" if name == "monitoring.json" else "trains another"
+        return f"{name} lies in the state folder; {begin} {again}"
     return f"{begin} begins one"
+
+
+def _newest(state: Path) -> str:
+    """What the last run wrote: a folder may hold results of several."""
+    written = [
+        state / name for name in ("card.json", "model.json", "monitoring.json") if (state / name).exists()
+    ]
+    return max(written, key=lambda file: file.stat().st_mtime_ns).name if written else "card.json"
 
 
 def _transcript_round(config: ServerConfig) -> int:

@@ -145,6 +145,19 @@ def test_a_run_that_trained_a_model_says_so(file: Path, state: Path, monkeypatch
     assert "card.json" not in done.output
 
 
+def test_a_run_that_watched_a_card_says_so_although_the_card_lies_there_too(
+    file: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = WRITES.format(run=RUN, status="FINISHED", reason="", code=0)
+    touches = 'import os; (state / "card.json").touch(); os.utime(state / "card.json", (1, 1))\n'
+    touches += '(state / "monitoring.json").touch()\n'
+    play(monkeypatch, state, writes.replace("sys.exit", f"{touches}sys.exit"))
+    done = fedscore("run", file)
+    assert done.exit_code == 0, done.output
+    assert "monitoring.json lies in the state folder" in done.output
+    assert "watches the card again" in done.output
+
+
 @pytest.mark.parametrize(("status", "word"), [("FAILED", "failed"), ("STOPPED", "stopped")])
 def test_a_run_that_comes_to_nothing_says_why_and_fails(
     file: Path, state: Path, monkeypatch: pytest.MonkeyPatch, status: str, word: str
