@@ -103,6 +103,11 @@ RULES: dict[str, tuple[dict[str, Any], str, str]] = {
         "[neural]",
         'these terms belong to learner = "neural": say so, or remove them',
     ),
+    "a recipe of another learner": (
+        {"lines": ["[scorecard]", 'recipe = "filtered"']},
+        "[scorecard]",
+        'these terms belong to learner = "scorecard": say so, or remove them',
+    ),
     "no such learner": ({"lines": [], "learner": 'learner = "forest"'}, "learner =", "scorecard"),
     "no such model": ({"lines": ['model = "tree"']}, 'model = "tree"', '"logistic" or "mlp"'),
     "no such encoding": ({"lines": ['encoding = "raw"']}, 'encoding = "raw"', '"evidence"'),

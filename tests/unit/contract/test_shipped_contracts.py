@@ -12,15 +12,19 @@ FOLDER = Path(__file__).parents[3] / "simulations" / "contracts"
 TAIWAN = load_contract(FOLDER / "taiwan.toml")
 GMSC = load_contract(FOLDER / "gmsc.toml")
 PAKDD = load_contract(FOLDER / "pakdd.toml")
-BOTH = pytest.mark.parametrize("contract", [TAIWAN, GMSC], ids=["taiwan", "gmsc"])
-ALL = pytest.mark.parametrize("contract", [TAIWAN, GMSC, PAKDD], ids=["taiwan", "gmsc", "pakdd"])
+TAIWAN_WIDE = load_contract(FOLDER / "taiwan-wide.toml")
+GMSC_WIDE = load_contract(FOLDER / "gmsc-wide.toml")
+_LARGE = {"taiwan": TAIWAN, "gmsc": GMSC, "taiwan-wide": TAIWAN_WIDE, "gmsc-wide": GMSC_WIDE}
+BOTH = pytest.mark.parametrize("contract", list(_LARGE.values()), ids=list(_LARGE))
+ALL = pytest.mark.parametrize("contract", [*_LARGE.values(), PAKDD], ids=[*_LARGE, "pakdd"])
 
 
-def test_taiwan_has_no_findings() -> None:
-    assert check((FOLDER / "taiwan.toml").read_text(encoding="utf-8")) == ()
+@pytest.mark.parametrize("name", ["taiwan", "taiwan-wide"])
+def test_taiwan_has_no_findings(name: str) -> None:
+    assert check((FOLDER / f"{name}.toml").read_text(encoding="utf-8")) == ()
 
 
-@pytest.mark.parametrize(("name", "age"), [("gmsc", "age"), ("pakdd", "AGE")])
+@pytest.mark.parametrize(("name", "age"), [("gmsc", "age"), ("gmsc-wide", "age"), ("pakdd", "AGE")])
 def test_others_are_reminded_of_age_alone(name: str, age: str) -> None:
     [found] = check((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     assert found.where == f"characteristic {age}"
@@ -65,11 +69,29 @@ def test_numbers_of_tables_and_columns() -> None:
     assert [len(TAIWAN.tables), len(TAIWAN.interactions)] == [12 + 6, 6]
     assert [len(GMSC.tables), len(GMSC.interactions)] == [10 + 5, 5]
     assert all(item.type is ValueType.NUMBER for item in (*TAIWAN.characteristics, *GMSC.characteristics))
-    assert not {"SEX", "MARRIAGE", "EDUCATION", "AGE"} & set(TAIWAN.source_columns(Role.PLATFORM))
+    assert [len(TAIWAN_WIDE.tables), len(TAIWAN_WIDE.interactions)] == [33 + 10, 10]
+    assert [len(GMSC_WIDE.tables), len(GMSC_WIDE.interactions)] == [17 + 13, 13]
+    assert not {"SEX", "MARRIAGE", "EDUCATION", "AGE"} & {
+        *TAIWAN.source_columns(Role.PLATFORM),
+        *TAIWAN_WIDE.source_columns(Role.PLATFORM),
+    }
+
+
+@pytest.mark.parametrize("wide", [TAIWAN_WIDE, GMSC_WIDE], ids=["taiwan", "gmsc"])
+def test_grids_of_wide_contracts_are_round_numbers(wide: Contract) -> None:
+    """No more than three digits, or halves between whole numbers: no percentile of any data looks so."""
+    edges = [edge for table in wide.tables for edge in table.edges]
+    assert all(float(f"{edge:.3g}") == edge or edge * 2 == round(edge * 2) or edge == 1.001 for edge in edges)
 
 
 @pytest.mark.parametrize(
-    ("contract", "file"), [(TAIWAN, "taiwan_credit_card"), (GMSC, "give_me_some_credit")]
+    ("contract", "file"),
+    [
+        (TAIWAN, "taiwan_credit_card"),
+        (TAIWAN_WIDE, "taiwan_credit_card"),
+        (GMSC, "give_me_some_credit"),
+        (GMSC_WIDE, "give_me_some_credit"),
+    ],
 )
 def test_the_files_have_the_columns(contract: Contract, file: str, shared_data: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +30,12 @@ from fedscore.learners.filtered.settings import Settings
 from fedscore.learners.filtered.smoothing import smooth_log_odds, smoothing_precision
 from fedscore.metrics import auc
 from fedscore.sums import NOT_COUNTED, Query
-from simulations.federation import train_alone, train_federation
+from privacy.paillier.ceremony import unsafe_deal_from_primes
+from simulations.federation import EncryptionMode, train_alone, train_federation
+from simulations.keys import record_of
+
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "paillier_safe_primes.json"
 
 
 @pytest.fixture(scope="module")
@@ -332,6 +339,18 @@ def test_standard_errors_are_those_that_points_show(contract: Contract) -> None:
     told = np.sqrt(np.mean(np.square([np.mean(one) for one in errors])))
     seen = np.sqrt(np.mean(np.var(points, axis=0, ddof=1)))
     assert 0.7 * seen < told < 1.5 * seen
+
+
+def test_an_encrypted_run_is_its_plain_twin(
+    contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    p, q = (int(prime, 16) for prime in json.loads(VECTORS.read_text())["1024"])
+    keys = record_of(contract, unsafe_deal_from_primes(p, q, members=3, threshold=2))
+    rows = {party.name: make_rows(50, number) for number, party in enumerate(contract.parties)}
+    plain = train_federation(contract, rows, seed=3)
+    encrypted = train_federation(contract, rows, seed=3, encryption=EncryptionMode.PAILLIER, keys=keys)
+    assert all(map(np.array_equal, encrypted.openings, plain.openings))
+    assert encrypted.card == plain.card
 
 
 def test_interactions_can_be_left_out(contract: Contract, make_rows: Callable[[int, int], Rows]) -> None:

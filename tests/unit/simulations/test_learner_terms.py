@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from fedscore.contract import Encoding, NeuralTerms, NoiseMode, Optimiser, Training
+from fedscore.contract import Encoding, NeuralTerms, NoiseMode, Optimiser, Recipe, Training
 from simulations.learner_terms import LearnerTerms, noise_of, trained_by
 
 SHARED, LOCAL = NeuralTerms(), NeuralTerms(training=Training.LOCAL)
@@ -13,6 +13,15 @@ SHARED, LOCAL = NeuralTerms(), NeuralTerms(training=Training.LOCAL)
 def test_a_scorecard_has_no_neural_terms() -> None:
     assert LearnerTerms().neural is None
     assert LearnerTerms().model_dump() == {"name": "scorecard"}
+
+
+def test_a_scorecard_may_name_its_recipe_and_nothing_else_may() -> None:
+    terms = LearnerTerms.model_validate({"recipe": "filtered"})
+    assert terms.recipe is Recipe.FILTERED
+    assert LearnerTerms.model_validate(terms.model_dump(mode="json")) == terms
+    assert "recipe" not in LearnerTerms.model_validate({"name": "neural"}).model_dump()
+    with pytest.raises(ValueError, match="recipe belongs to the scorecard"):
+        LearnerTerms.model_validate({"name": "neural", "recipe": "plain"})
 
 
 def test_a_neural_model_has_the_contracts_terms_and_defaults() -> None:
