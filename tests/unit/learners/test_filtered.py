@@ -34,7 +34,6 @@ from privacy.paillier.ceremony import unsafe_deal_from_primes
 from simulations.federation import EncryptionMode, train_alone, train_federation
 from simulations.keys import record_of
 
-
 VECTORS = Path(__file__).parents[2] / "vectors" / "paillier_safe_primes.json"
 
 
