@@ -68,7 +68,7 @@ def test_the_packages_hold_code_and_what_it_reads_alone() -> None:
         for path in (REPOSITORY / package).rglob("*")
         if path.is_file()
         and "__pycache__" not in path.parts
-        and not path.name.endswith((".py", ".toml", ".j2"))
+        and not path.name.endswith((".py", ".pyi", ".toml", ".j2", ".proto"))
         and path.name != "py.typed"
     ]
     assert odd == []
