@@ -103,6 +103,13 @@ class Card(BaseModel):
             raise ValueError("grades are not listed best first")
         return self
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the files say the same; pydantic would compare what was derived from them as well."""
+        return isinstance(other, Card) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
     @property
     def tables(self) -> tuple[CardTable, ...]:
         """Characteristics, then interactions: the order of a record's cells."""

@@ -31,6 +31,7 @@ from fedscore.sums import (
     OpenedSum,
     PlannedSum,
     Query,
+    Side,
 )
 from fedscore.sums.series import KeySeries
 from server.chronicle import Chronicle, VolatileChronicle
@@ -190,18 +191,21 @@ def make_short_agendas() -> Callable[[], Callable[[Contract, str], Agenda]]:
 class ThreeSums:
     """The shortest program that has a first, a middle and a last sum; each depends on the ones before."""
 
+    sides: tuple[Side, Side, Side] = (Side.TRAINING, Side.TRAINING, Side.TRAINING)
+
     @property
     def plan(self) -> tuple[PlannedSum, ...]:
         return tuple(
             PlannedSum(
                 name=name,
-                share=Fraction(1, 3),
+                share=Fraction(1, self.sides.count(side)),
                 sensitivity_squared=Fraction(1),
                 largest=Fraction(1),
                 integral=False,
                 dimension_limit=6,
+                side=side,
             )
-            for name in ("first", "middle", "last")
+            for name, side in zip(("first", "middle", "last"), self.sides, strict=True)
         )
 
     def steps(self) -> Steps:
@@ -223,18 +227,28 @@ class Shifted(Query):
         return DenseContributions(values=np.full((len(rows), self.dimension), 0.3 * self.shift))
 
 
-@pytest.fixture(scope="session")
-def three_sums() -> Callable[[Contract, str], Agenda]:
-    """Derives the run of three sums, once for all circles."""
+def derivation_of(program: ThreeSums) -> Callable[[Contract, str], Agenda]:
     derived: dict[tuple[str, str], Agenda] = {}
 
     def agenda_of(contract: Contract, run: str) -> Agenda:
         key = (contract.hash(), run)
         if key not in derived:
-            derived[key] = Agenda(contract, run=run, program=ThreeSums())
+            derived[key] = Agenda(contract, run=run, program=program)
         return derived[key]
 
     return agenda_of
+
+
+@pytest.fixture(scope="session")
+def three_sums() -> Callable[[Contract, str], Agenda]:
+    """Derives the run of three sums, once for all circles."""
+    return derivation_of(ThreeSums())
+
+
+@pytest.fixture(scope="session")
+def sums_of_both_sides() -> Callable[[Contract, str], Agenda]:
+    """The same with the middle and the last sum over test rows."""
+    return derivation_of(ThreeSums((Side.TRAINING, Side.TEST, Side.TEST)))
 
 
 @pytest.fixture(scope="session")
@@ -279,6 +293,7 @@ def make_circle(make_rows: Callable[[int, int], Rows], circle_contract: Contract
                 books=NoBooks(),
                 submitter=Submitter(
                     load_rows=lambda _day, number=number: make_rows(count, number),  # type: ignore[misc]  # binds this turn's number
+                    load_test_rows=lambda _day, number=number: make_rows(count, 100 + number),  # type: ignore[misc]  # likewise
                     sealer=PlainSealer(),
                     randomness=SeededRandomness(number),
                 )

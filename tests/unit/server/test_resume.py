@@ -175,7 +175,7 @@ def make_world(
     def make(**terms: Any) -> World:  # noqa: ANN401 - the circle's
         folder = tmp_path / f"state-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        return World(circle=make_circle(count=20, agenda_of=three_sums, **terms), folder=folder)
+        return World(circle=make_circle(**{"count": 20, "agenda_of": three_sums, **terms}), folder=folder)
 
     return make
 
@@ -215,6 +215,25 @@ def test_a_run_that_dies_at_any_point_is_resumed_to_its_end(
         with pytest.raises(Killed, match=point):
             world.run(burns=burns)
         world.judge(world.run(), rounds={1, 2, 3})
+
+
+def test_a_run_that_dies_within_its_evaluation_is_resumed_to_its_end(
+    make_world: Callable[..., World],
+    sums_of_both_sides: Callable[[Contract, str], Any],
+    small_contract: Contract,
+) -> None:
+    """Everywhere from the first sum over test rows to its opening: nobody sums other rows for it later."""
+    undisturbed = make_world(contract=small_contract, agenda_of=sums_of_both_sides)
+    expected = undisturbed.run()
+    undisturbed.judge(expected, rounds={1, 2, 3})
+    collects = [place for place, name in enumerate(undisturbed.fuse.passed) if name == "before collect"]
+    for burns in range(collects[1] + 1, collects[2] + 1):
+        world = make_world(contract=small_contract, agenda_of=sums_of_both_sides)
+        with pytest.raises(Killed):
+            world.run(burns=burns)
+        result = world.run()
+        world.judge(result, rounds={1, 2, 3})
+        assert [one.tolist() for one in result.openings] == [one.tolist() for one in expected.openings]
 
 
 @pytest.mark.slow
