@@ -21,9 +21,9 @@ def promise(card: Card) -> str:
     person = words.epsilon(privacy.person_epsilon)
     return (
         f"With ε = {words.epsilon(privacy.epsilon)}, whether any one record of any one organisation took "
-        "part changes the probability of whatever anybody concludes from all opened sums by a factor of at most "
-        f"e^ε = {_factor(privacy.epsilon)}, but for a probability of δ = {words.delta(privacy.delta)}. For a "
-        f"person with all the records that the contract allows ε is {person}."
+        "part changes the probability of whatever anybody concludes from all opened sums by a factor of at "
+        f"most e^ε = {_factor(privacy.epsilon)}, but for a probability of δ = {words.delta(privacy.delta)}. "
+        f"For a person with all the records that the contract allows ε is {person}."
     )
 
 

@@ -71,8 +71,7 @@ def interval(measure: Measure, *, total: bool = False, as_rate: bool = False) ->
     """
     low, high = (measure.total_low, measure.total_high) if total else (measure.low, measure.high)
     write = rate if as_rate else decimal
-    # What belongs together stays on one line.
-    return f"{write(low)}\N{NO-BREAK SPACE}to {write(high)}"
+    return f"{write(low)} to {write(high)}"
 
 
 def estimated_rate(measure: Measure) -> str:

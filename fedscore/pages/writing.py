@@ -28,11 +28,16 @@ def fill_in(template: str, values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(words=words, n=lambda value: f"{value:g}")
-    environment.filters["md"] = _in_markdown
+    environment.filters.update(md=_in_markdown, together=_together)
     return environment.get_template(template).render(values)
 
 
 _SIGNS = re.compile(r"([\\`*\[\]<>|#~&])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
+
+
+def _together(interval: str) -> str:
+    """An interval that is broken, where it has to be, behind the word and not before it."""
+    return interval.replace(" to ", "\N{NO-BREAK SPACE}to ")
 
 
 def _in_markdown(text: str) -> str:
