@@ -39,11 +39,12 @@ def check(
     # Other commands do not pay for these.
     from clients.config import load_node_config  # noqa: PLC0415
     from clients.deployment import node_of  # noqa: PLC0415
-    from clients.loading import load_consenting  # noqa: PLC0415
+    from clients.loading import load_consenting, load_rows  # noqa: PLC0415
     from clients.node import AUDITOR  # noqa: PLC0415
     from clients.policy import load_policy  # noqa: PLC0415
     from fedscore.cli.program_sums import training_of  # noqa: PLC0415
     from fedscore.learners.agenda import Agenda  # noqa: PLC0415
+    from fedscore.sums import Side  # noqa: PLC0415
     from fedscore.sums.ceremonies import ceremony_of  # noqa: PLC0415
 
     config = load_node_config(file)
@@ -51,10 +52,13 @@ def check(
     contract, agenda = node.contract, Agenda(node.contract, run=secrets.token_hex(16))
     public_key = ceremony_of(contract, config.ceremony).public_key
     budget = _budget(config, policy, contract, agenda)
-    rows, consent = None, None
+    rows, consent, test_rows = None, None, None
     if config.data is not None and config.role is not None:
         today = dt.datetime.now(dt.UTC).date()
         rows, consent = load_consenting(config.data, contract, role=config.role, day=today)
+        if any(request.side is Side.TEST for request in agenda.requests):
+            # Else what is wrong with them would show in the middle of a run.
+            test_rows = load_rows(config.data, contract, role=config.role, day=today, side=Side.TEST)
     found: dict[str, Any] = {
         "party": config.party,
         "role": config.role.value if config.role is not None else AUDITOR,
@@ -63,6 +67,7 @@ def check(
         "contract_hash": contract.hash(),
         "training_rows": len(rows) if rows is not None else 0,
         "bad_rate": round(float(rows.outcome.mean()), 4) if rows is not None and len(rows) else None,
+        "test_rows": len(test_rows) if test_rows is not None else None,
         "consent": asdict(consent) if consent is not None else None,
         "epsilon": agenda.record.epsilon,
         "epsilon_person": agenda.person.epsilon if math.isfinite(agenda.person.epsilon) else None,
@@ -71,7 +76,7 @@ def check(
         "budget": budget,
         "training": training_of(agenda),
         "rounds": [_round(request, public_key) for request in agenda.requests],
-        "warnings": _warnings(config, policy, budget, rows),
+        "warnings": _warnings(config, policy, budget, rows, test_rows),
     }
     if as_json:
         typer.echo(json.dumps(found, indent=2, allow_nan=False))
@@ -131,7 +136,11 @@ def _budget(config: NodeConfig, policy: Policy, contract: Contract, agenda: Agen
 
 
 def _warnings(
-    config: NodeConfig, policy: Policy, budget: dict[str, Any] | None, rows: Rows | None
+    config: NodeConfig,
+    policy: Policy,
+    budget: dict[str, Any] | None,
+    rows: Rows | None,
+    test_rows: Rows | None,
 ) -> list[str]:
     from fedscore.cli.precautions import node_warnings  # noqa: PLC0415 - see above
     from server.bundling import bundle_hash  # noqa: PLC0415
@@ -148,6 +157,11 @@ def _warnings(
         warnings.append(
             "no row is left to train on, so a run would spend budget and send nothing but noise, and nobody "
             "would notice: see what consent leaves out, what the table holds and the as_of of [data]"
+        )
+    if test_rows is not None and not len(test_rows):
+        warnings.append(
+            "no row is left to test on, so this organisation would add nothing but noise to the evaluation: "
+            "see what consent leaves out, and the contract's [split]"
         )
     if budget is not None and budget["refusal"]:
         warnings.append(f"the next run would be refused: {budget['refusal']}")
@@ -172,6 +186,7 @@ def _head(found: dict[str, Any], *, consent: str) -> list[str]:
         f"committee        {'not a member' if seat is None else f'member {seat}'}",
         f"contract         {found['contract']}, hash {found['contract_hash']}: accepted by policy.toml",
         f"training rows    {found['training_rows']:,} (bad rate {found['bad_rate']}): stays here",
+        *([f"test rows        {found['test_rows']:,}: stays here"] if found["test_rows"] is not None else []),
         f"consent          {consent}: stays here",
         f"price of a run   {price}",
         f"budget           {spent}",

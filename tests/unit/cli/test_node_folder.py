@@ -391,6 +391,46 @@ def test_people_are_warned_when_no_row_is_left(
     assert len(found["warnings"]) == 1
 
 
+def accept_evaluation(file: Path, rows: int) -> None:
+    """Another contract, with an evaluation, is accepted; the table has so many rows."""
+    folder = file.parent
+    contract = folder / "contract.toml"
+    before = load_contract(contract).hash()
+    contract.write_text(contract.read_text() + "\n[evaluation]\n")
+    change(folder / "policy.toml", before, load_contract(contract).hash())
+    lines = [f"{number},0.05,0,card,0\n" for number in range(rows)]
+    (folder / "rows.csv").write_text(ROWS.splitlines(keepends=True)[0] + "".join(lines))
+
+
+def test_a_check_tries_test_rows_out_where_the_contract_evaluates(begun: Path) -> None:
+    assert "test rows" not in fedscore("check", begun).output
+    assert json.loads(fedscore("check", begun, "--json").output)["test_rows"] is None
+    accept_evaluation(begun, 100)
+    done = fedscore("check", begun)
+    assert done.exit_code == 0, done.output
+    found = json.loads(fedscore("check", begun, "--json").output)
+    assert found["training_rows"] + found["test_rows"] == 100
+    assert 10 < found["test_rows"] < 50
+    assert f"test rows        {found['test_rows']}: stays here" in done.output
+
+
+def test_people_are_warned_when_no_row_is_left_to_test_on(begun: Path) -> None:
+    accept_evaluation(begun, 0)
+    assert "no row is left to test on" in told(fedscore("check", begun))
+
+
+def test_a_check_finds_too_many_test_rows_before_a_run_does(begun: Path) -> None:
+    """In a run it would be refused in the midst of it, and everybody would see."""
+    accept_evaluation(begun, 60)
+    before = load_contract(begun.parent / "contract.toml").hash()
+    change(begun.parent / "contract.toml", "row_cap = 4000", "row_cap = 50")
+    change(begun.parent / "contract.toml", "test_share = 0.3", "test_share = 0.9")
+    change(begun.parent / "policy.toml", before, load_contract(begun.parent / "contract.toml").hash())
+    done = fedscore("check", begun)
+    assert done.exit_code != 0
+    assert "rows are on the test side, and the contract's row_cap is 50" in told(done)
+
+
 @pytest.mark.parametrize("name", ["identity.json", "node.key", "key_share.json"])
 def test_people_are_warned_of_secrets_that_others_can_read(begun: Path, name: str, *, seated: bool) -> None:
     if name == "key_share.json" and not seated:
