@@ -83,16 +83,20 @@ def _rarer_elsewhere(marginals: Marginals, role: Role) -> float:
     return min(others.bad_rate, 1.0 - others.bad_rate) * others.records
 
 
-def whole_curvature(columns: _Floats, layout: Layout, marginals: Marginals, settings: Settings) -> _Floats:
+def whole_curvature(
+    columns: _Floats, layout: Layout, marginals: Marginals, correlations: _Floats, settings: Settings
+) -> _Floats:
     """[1 + cells, 1 + cells], of the intercept and of what each cell adds; see the module's docstring.
 
     Args:
         columns: [columns, columns], their curvature.
         layout: The tables.
         marginals: Of the histogram.
+        correlations: Of the characteristics' columns.
         settings: Public constants.
     """
     axes = layout.axes
+    damping = _damping(correlations, settings)
     anchors = 1 + len(layout.carriers)
     whole = float(columns[0, 0])
     masses = _masses(marginals)
@@ -113,11 +117,22 @@ def whole_curvature(columns: _Floats, layout: Layout, marginals: Marginals, sett
         slopes = mass * centred / variances[table]
         regressions[np.ix_(1 + cells, np.arange(anchors))] = np.outer(mass / held - slopes * mean, holds)
         regressions[1 + cells, anchors + table] = slopes
-        rests[np.ix_(1 + cells, 1 + cells)] = settings.shape_damping * (
+        rests[np.ix_(1 + cells, 1 + cells)] = damping * (
             np.diag(mass) - np.outer(mass, mass) / held - np.outer(slopes, slopes) * variances[table]
         )
     fitted = _with_variances(columns, variances[: len(layout.singles)], anchors)
     return np.asarray(regressions @ fitted @ regressions.T + rests)
+
+
+def _damping(correlations: _Floats, settings: Settings) -> float:
+    """By how much the rests' curvature is taken larger than that of one table.
+
+    Were the shapes of tables as correlated as their columns, the largest eigenvalue would be how much larger
+    it is along what they have in common; with more than half of that, steps do not overshoot for ever.
+    """
+    spreads = np.sqrt(np.diag(correlations))
+    largest = float(np.linalg.eigvalsh(correlations / np.outer(spreads, spreads))[-1])
+    return max(settings.shape_damping * largest, 1.0)
 
 
 def _holds(layout: Layout, table: int) -> _Floats:

@@ -140,7 +140,7 @@ class Filtered:
         of_columns = columns_curvature(
             curvature.matrix(released.values), released.deviation, layout, marginals, correlations, settings
         )
-        whole = whole_curvature(of_columns, layout, marginals, settings)
+        whole = whole_curvature(of_columns, layout, marginals, correlations, settings)
         prior = prior_covariance(layout, marginals, settings)
         # Cells of rows that do not hold a table add nothing, but for those that carry a role's offset.
         free = np.flatnonzero(np.diag(prior) > 0.0)
@@ -197,6 +197,7 @@ class Filtered:
             intercept=float(parameters[0]),
             bad=marginals.bad,
             good=marginals.good,
+            deviations=marginals.deviations,
             errors=points.errors,
         )
 

@@ -35,7 +35,8 @@ class Settings:
         curvature_deviation: How far the curvature is expected to lie from what the covariance says, in parts.
         curvature_bound: A record's part in the curvature is clipped to this times the usual squared norm of
             its columns.
-        shape_damping: Curvature along what a characteristic's column does not explain is multiplied by this.
+        shape_damping: Curvature along what a characteristic's column does not explain is multiplied by this
+            times the largest eigenvalue of the columns' correlations, and at least by 1.
         intercept_deviation: Prior deviation of the intercept, and of a role's offset.
         cell_deviation: Prior deviation of a cell around the start.
         cell_step: Prior deviation between neighbouring cells' deviations.
@@ -67,7 +68,7 @@ class Settings:
     first_slope: float = 0.85
     curvature_deviation: float = 0.25
     curvature_bound: Fraction = Fraction(1, 2)
-    shape_damping: float = 2.0
+    shape_damping: float = 0.5
     intercept_deviation: float = 0.5
     cell_deviation: float = 0.2
     cell_step: float = 0.06

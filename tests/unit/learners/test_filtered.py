@@ -321,6 +321,24 @@ def test_roles_are_told_apart_by_what_they_do_not_hold(
         assert abs(expected - happened) < 0.02
 
 
+@pytest.mark.parametrize("copies", [2, 12])
+def test_tables_that_say_the_same_do_not_make_the_card_overshoot(
+    contract: Contract, make_rows: Callable[[int, int], Rows], copies: int
+) -> None:
+    first = contract.characteristics[1]
+    names = [f"copy_{number}" for number in range(copies)]
+    characteristics = [first.model_copy(update={"name": name, "column": name}) for name in names]
+    alike = Contract.model_validate(
+        {**contract.model_dump(), "characteristics": characteristics, "interactions": ()}
+    )
+    one = make_rows(3000, 5)
+    rows = Rows(cells=np.repeat(one.cells[:, 1:2], copies, axis=1), outcome=one.outcome, ids=one.ids)
+    card = train_alone(alike, rows).card
+    for cell in range(contract.tables[1].size):
+        inside = rows.cells[:, 0] == cell
+        assert abs(card.probability(rows.cells[inside])[0] - rows.outcome[inside].mean()) < 0.05
+
+
 def test_standard_errors_are_those_that_points_show(contract: Contract) -> None:
     """Cards of other customers and other noise differ by about what the errors say."""
     contract = contract.with_privacy(epsilon=2.0)
