@@ -96,7 +96,7 @@ def released_sum(
     empty = parts[0].select(slice(0, 0))
     held = [*parts, *(empty for _ in range(parties - len(parts)))]
     totals = [noised_total(query, rows, request, row_cap=row_cap, randomness=randomness) for rows in held]
-    return np.sum(totals, axis=0, dtype=np.int64)
+    return np.asarray(np.sum(totals, axis=0), dtype=np.int64)
 
 
 def open_all(

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -271,8 +272,8 @@ def test_each_sum_is_over_the_rows_of_its_side(lay: Callable[..., Table], contra
     assert table.loaded == [Side.TRAINING] * TRAINING_SUMS + [Side.TEST] * (rounds - TRAINING_SUMS)
     assert [request.side for request in table.agenda(RUN).requests] == table.loaded
     # In the evidence, too, it can be seen on which side each sum was.
-    parts = [entry.body["event"] for entry in table.charges()]
-    assert [("part" in part[0]) for part in parts] == [side is Side.TEST for side in table.loaded]
+    events = [cast("list[dict[str, int]]", entry.body["event"]) for entry in table.charges()]
+    assert ["part" in event[0] for event in events] == [side is Side.TEST for side in table.loaded]
 
 
 @pytest.mark.parametrize("sums", [0, TRAINING_SUMS - 1, TRAINING_SUMS, TRAINING_SUMS + 2])

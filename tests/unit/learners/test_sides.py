@@ -71,6 +71,7 @@ def test_the_card_tells_what_each_side_costs(contract: Contract, epsilon: float,
     _, card = open_all(contract, parts[:1], parts[1:], SeededRandomness(3))
     privacy = card.privacy
     assert privacy is not None
+    assert privacy.epsilon is not None
     delta = contract.privacy.delta
     sides = {side.value: epsilon_of(told_mu(privacy.events, side.value), delta) for side in Side}
     assert privacy.epsilon == pytest.approx(max(sides.values()), rel=1e-5)

@@ -17,7 +17,8 @@ def total(patterns: Patterns, cells: list[int], *, scale: int = 1000, limit: int
     contributions = TabulatedContributions(patterns=patterns, cells=np.array(cells, dtype=np.int64))
     assert len(contributions) == len(cells)
     dimension = patterns.values.shape[1]
-    return contributions.lattice_total(scale=scale, limit_squared=limit, dimension=dimension).tolist()
+    found = contributions.lattice_total(scale=scale, limit_squared=limit, dimension=dimension)
+    return [int(value) for value in found]
 
 
 @given(
