@@ -26,6 +26,7 @@ def build_card(
     bad: npt.NDArray[np.float64],
     good: npt.NDArray[np.float64],
     errors: npt.NDArray[np.float64] | None = None,
+    deviations: npt.NDArray[np.float64] | None = None,
 ) -> Card:
     """Builds the card.
 
@@ -37,6 +38,7 @@ def build_card(
         bad: [cells], noisy counts of bad records.
         good: [cells], noisy counts of good records.
         errors: [cells], standard errors of the log-odds; equal in a bin; NaN where nothing was measured.
+        deviations: [cells], standard deviation of the noise in each count; equal in a table.
     """
     scale = Scale()
     tables = []
@@ -45,7 +47,10 @@ def build_card(
         cells = slice(start, start + table.size)
         points = -scale.factor * cell_log_odds[cells]
         point_errors = None if errors is None else scale.factor * errors[cells]
-        tables.append(_table(table, points, bin_of_cell[cells], bad[cells], good[cells], point_errors))
+        deviation = None if deviations is None else round(float(deviations[start]), 4)
+        tables.append(
+            _table(table, points, bin_of_cell[cells], bad[cells], good[cells], point_errors, deviation)
+        )
         start = cells.stop
     return Card(
         software_version=version("fedscore"),
@@ -69,6 +74,7 @@ def _table(
     bad: npt.NDArray[np.float64],
     good: npt.NDArray[np.float64],
     errors: npt.NDArray[np.float64] | None,
+    deviation: float | None,
 ) -> CardTable:
     total = max(float(np.maximum(bad + good, 0.0).sum()), 1.0)
     entries = []
@@ -96,4 +102,5 @@ def _table(
         monotone=table.monotone,
         bins=tuple(entries),
         records=round(total, 1),
+        deviation=deviation,
     )

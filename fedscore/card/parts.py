@@ -106,6 +106,8 @@ class CardTable(_Frozen):
         bins: In the order of their first cells.
         records: How many training records the shares of the bins are of, from the noisy histogram: those of
             roles that hold the table; none where it is not told.
+        deviation: Standard deviation of the noise in each cell's count of bad records, and of good ones; a
+            bin's is larger by the root of how many counts it adds up. None where it is not told.
     """
 
     name: str
@@ -113,6 +115,7 @@ class CardTable(_Frozen):
     monotone: Direction | None
     bins: tuple[Bin, ...]
     records: float | None = Field(default=None, ge=0)
+    deviation: float | None = Field(default=None, ge=0)
 
     @property
     def mean_points(self) -> float:

@@ -238,8 +238,14 @@ def _notes(counts: Counts, past: Past, found: Sequence[StabilityFound], *, is_ow
             f"The outcome of {missing:,.0f} rows is not known yet: they count in distributions alone, and a "
             "cohort of which only early outcomes are known looks worse or better than it will be."
         )
-    if past.baseline.error >= 1.0:
+    error = past.baseline.error
+    if error >= 1.0:
         yield "The card was calibrated on too few bad records to say what bad rate is to be expected."
+        return
+    yield (
+        f"What is expected has a standard error of {error:.1%} of itself. The alarm allows for it; intervals "
+        "of calibration and grades do not."
+    )
 
 
 def _figure(estimate: Estimate) -> Figure:

@@ -8,8 +8,6 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from fedscore.card import Card
-from fedscore.contract import NoiseMode
 from fedscore.estimates import Baseline, NoisyCounts
 from fedscore.monitoring.counts import Counts
 from fedscore.monitoring.layout import Layout, WatchedTable
@@ -44,9 +42,8 @@ class Past:
     def of_card(cls, layout: Layout) -> Self:
         """The training records of all parties, as far as the noise in the card's own numbers shows them."""
         card, bands = layout.card, layout.score_bands
-        noise = _histogram_noise(card)
         return cls(
-            tables=tuple(_of_table(table, noise) for table in layout.tables),
+            tables=tuple(_of_table(table) for table in layout.tables),
             bands=NoisyCounts(
                 counts=np.array(bands.bad) + np.array(bands.good),
                 deviation=bands.deviation * float(np.sqrt(2.0)),
@@ -81,27 +78,14 @@ class Past:
         )
 
 
-def _of_table(table: WatchedTable, noise: float | None) -> NoisyCounts:
+def _of_table(table: WatchedTable) -> NoisyCounts:
+    noise = table.card.deviation
     if noise is None or table.card.records is None:
         return NoisyCounts(counts=np.zeros(len(table.bins)), deviation=0.0)
     shares = np.array([table.card.bins[bin_].share for bin_ in table.bins])
     # A bin's count is of bad and good records in each of its cells.
     deviations = noise * np.sqrt(2.0 * np.array(table.counted_cells))
     return NoisyCounts(counts=table.card.records * shares, deviation=deviations)
-
-
-def _histogram_noise(card: Card) -> float | None:
-    """Standard deviation of the noise in each count of the card's histogram, at most; none if not told.
-
-    A recipe that counts characteristics with more weight than interactions has less noise in them than this.
-    """
-    if card.privacy is None or card.privacy.noise is NoiseMode.NONE:
-        return 0.0
-    for event in card.privacy.events:
-        if event.get("sum") == "histogram":
-            # All shares at most: if parties were absent, there was less.
-            return float(np.sqrt(int(event["share_variance"]) * int(event["shares"])))
-    return None
 
 
 def _baseline(bad: float, deviation: float) -> Baseline:

@@ -198,6 +198,7 @@ class Filtered:
             bad=marginals.bad,
             good=marginals.good,
             deviations=marginals.deviations,
+            deviations=marginals.deviations,
             errors=points.errors,
         )
 

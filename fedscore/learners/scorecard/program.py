@@ -105,6 +105,7 @@ class Scorecard:
         settings, axes = self.settings, Axes.of(self.contract)
 
         released = yield Histogram(axes)
+        deviations = np.full(axes.cells, released.deviation)
         evidence = weigh(
             axes,
             released.values[: axes.cells],
@@ -152,7 +153,8 @@ class Scorecard:
             residual_deviation=released.deviation,
             rounds=settings.refinement_rounds,
         )
-        card = self._card(settled(make_monotone(axes, log_odds, evidence)), intercept, evidence, errors)
+        log_odds = settled(make_monotone(axes, log_odds, evidence))
+        card = self._card(log_odds, intercept, evidence, errors, deviations)
         return (yield from finished(card, self.contract))
 
     def _card(
@@ -161,6 +163,7 @@ class Scorecard:
         intercept: float,
         evidence: Evidence,
         errors: npt.NDArray[np.float64],
+        deviations: npt.NDArray[np.float64],
     ) -> Card:
         return build_card(
             self.contract,
@@ -170,4 +173,5 @@ class Scorecard:
             bad=evidence.bad,
             good=evidence.good,
             errors=errors,
+            deviations=deviations,
         )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedscore.card import Card
-from fedscore.contract import Contract, MonitoringTerms, NoiseMode, Role
+from fedscore.contract import Contract, MonitoringTerms, NoiseMode, Recipe, Role
 from fedscore.data import Rows
 from fedscore.errors import CardError, ContractError, ProtocolError
 from fedscore.estimates import AlarmReading, Shift
@@ -101,6 +101,32 @@ def test_the_alarm_keeps_it_whatever_card_is_watched() -> None:
             found[bad_rate, report.alarm.reading] += 1
     assert found[1.2, AlarmReading.ALARM] >= 95
     assert found[1.0, AlarmReading.ALARM] <= 5
+
+
+@pytest.mark.parametrize("recipe", list(Recipe))
+def test_a_card_tells_the_noise_of_its_own_counts(recipe: Recipe) -> None:
+    """Forty histograms of the same records differ by as much as the card tells."""
+    contract = TRAINING.with_recipe(recipe)
+    rows = everybody(1, count=2000)
+    agenda = Agenda(contract, run=RUN)
+    totals = []
+    for seed in range(40):
+        openings: list[np.ndarray] = []
+        query, request = agenda.next_sum(openings)
+        parts = [
+            noised_total(query, own, request, row_cap=12_000, randomness=SeededRandomness([seed, place]))
+            for place, own in enumerate(rows.values())
+        ]
+        totals.append(np.sum(parts, axis=0))
+    card = train_federation(contract, rows, seed=1).card
+    cells = contract.tables[0].size
+    released = np.array(totals, dtype=np.float64)[:, :cells] / request.scale
+    # Characteristics may be counted with more weight: what a card tells is the noise of records.
+    bad = sum(int(own.outcome.sum()) for own in rows.values())
+    weight = round(float(released.sum(axis=1).mean()) / bad)
+    assert card.characteristics[0].deviation == pytest.approx(
+        float(released.std(axis=0).mean()) / weight, rel=0.15
+    )
 
 
 def test_nothing_moved_is_said_to_be_stable(agenda: Agenda) -> None:
