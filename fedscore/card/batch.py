@@ -80,7 +80,8 @@ def score_file(
         DataError: The file cannot be read, or lacks a column that the card needs; or an output cannot be
             written, or is the source itself.
     """
-    opened = open_source(source)
+    # A quote that is left open, or a line that is no text, costs its own row and no other.
+    opened = open_source(source, line_by_line=True)
     _require_apart(source, out, bad)
     problems = Problems(opened.name)
     names = usable_columns(opened, [id_column, *scorer.columns], problems)

@@ -48,7 +48,8 @@ class Fault(StrEnum):
     """Bytes that are no text."""
 
     FIELDS = "fields"
-    """A line of a CSV file with more or fewer fields than the header."""
+    """A line of a CSV file that is no row by itself: with more or fewer fields than the header, or with a
+    quote or a line break out of place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
