@@ -198,7 +198,6 @@ class Filtered:
             bad=marginals.bad,
             good=marginals.good,
             deviations=marginals.deviations,
-            deviations=marginals.deviations,
             errors=points.errors,
         )
 
