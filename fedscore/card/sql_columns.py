@@ -52,8 +52,8 @@ class Columns:
                 value[item.name] = f"c{place}"
                 cleaned.append(item)
         derived = tuple(item for item in grid.derived if role in grid.holders[item.name])
-        for place, item in enumerate(derived):
-            raw[item.name] = value[item.name] = f"d{place}"
+        for place, computed in enumerate(derived):
+            raw[computed.name] = value[computed.name] = f"d{place}"
         return cls(
             numbers=numbers, texts=texts, raw=raw, value=value, cleaned=tuple(cleaned), derived=derived
         )

@@ -61,7 +61,8 @@ def run(rows: pa.Table | bytes, folder: Path, *, card: Card = CARD, suffix: str 
 
 
 def scores(folder: Path) -> list[dict[str, object]]:
-    return pq.read_table(folder / "out.parquet").to_pylist()
+    found: list[dict[str, object]] = pq.read_table(folder / "out.parquet").to_pylist()
+    return found
 
 
 def misfits(folder: Path) -> list[tuple[object, ...]]:
