@@ -90,7 +90,7 @@ def _price(contract: Contract, runs: int) -> dict[str, Any]:
     return {
         "sums": agenda.rounds,
         "spare_rounds": contract.privacy.spare_rounds,
-        "spare_factor": float(agenda.spare_factor),
+        "spare_factors": {side.value: float(factor) for side, factor in agenda.spare_factors.items()},
         "epsilon": bounded[0],
         "epsilon_person": bounded[1],
         "delta": contract.privacy.delta,
@@ -114,10 +114,12 @@ def _price_in_words(price: dict[str, Any] | None) -> Iterator[str]:
     if price["training"] is not None:
         yield f"training: {training_in_words(price['training'])}"
     if price["spare_rounds"]:
+        factors = price["spare_factors"]
+        of_tests = f", over test rows {factors['test']:.4g} times" if "test" in factors else ""
         yield (
             f"spare rounds: {price['spare_rounds']} sums may be abandoned and asked again, within that "
-            f"epsilon; for this the variance of every sum's noise is {price['spare_factor']:.4g} times as "
-            "large"
+            f"epsilon; for this the variance of every sum's noise is {factors['training']:.4g} times as "
+            f"large{of_tests}"
         )
 
 

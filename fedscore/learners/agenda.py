@@ -46,7 +46,7 @@ class Agenda:
         run: 32 hexadecimal digits, fresh for every run.
         requests: The planned sums' requests at their largest dimension, in order.
         spares: What further rounds are charged as, so that a sum may be abandoned and asked again.
-        spare_factor: By how much the spare rounds multiply the variance of every sum's noise.
+        spare_factors: By how much the spare rounds multiply the variance of every sum's noise, on each side.
         event: What the whole program costs, with all its spare rounds.
         record: (ε, δ) for one record of one organisation.
         person: (ε, δ) for a person with all records that the contract allows.
@@ -71,7 +71,7 @@ class Agenda:
                 raise AccountingError(f"the shares of the {side} sums do not add to one: this is a defect")
         priced = price_program(self._plan, contract)
         self._mus = priced.mus
-        self.requests, self.spares, self.spare_factor = priced.requests, priced.spares, priced.spare_factor
+        self.requests, self.spares, self.spare_factors = priced.requests, priced.spares, priced.spare_factors
         events = [request.event for request in (*self.requests, *self.spares)]
         self.event = aligned(events)
         rules = contract.rows

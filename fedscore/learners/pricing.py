@@ -7,7 +7,7 @@ is no such formula: the noise of sampled sums is lessened as far as the accounta
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -36,14 +36,13 @@ class PricedProgram:
         mus: [sums], what each may cost: its Gaussian-DP parameter if every record took part.
         requests: [sums], at their largest dimension.
         spares: What the spare rounds are charged as.
-        spare_factor: By how much the spare rounds multiply the variance of every sum's noise; the larger of
-            the two sides'.
+        spare_factors: By how much the spare rounds multiply the variance of every sum's noise, on each side.
     """
 
     mus: tuple[float, ...]
     requests: tuple[SumRequest, ...]
     spares: tuple[SumRequest, ...]
-    spare_factor: Fraction
+    spare_factors: Mapping[Side, Fraction]
 
 
 def price_program(plan: Sequence[PlannedSum], contract: Contract) -> PricedProgram:
@@ -69,7 +68,7 @@ def price_program(plan: Sequence[PlannedSum], contract: Contract) -> PricedProgr
         mus=tuple(mu for mu, _ in placed),
         requests=tuple(request for _, request in placed),
         spares=tuple(spare for one in priced.values() for spare in one.spares),
-        spare_factor=max((one.spare_factor for one in priced.values()), default=Fraction(1)),
+        spare_factors={side: one.spare_factors[side] for side, one in priced.items()},
     )
 
 
@@ -122,7 +121,7 @@ def _priced(
         mus=mus,
         requests=tuple(requests),
         spares=_spares(plan, requests, contract.privacy.spare_rounds),
-        spare_factor=spare_factor,
+        spare_factors={planned.side: spare_factor for planned in plan},
     )
 
 

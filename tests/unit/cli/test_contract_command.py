@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from fedscore.cli.main import app
@@ -93,12 +94,14 @@ def test_spare_rounds_are_told_with_their_price(tmp_path: Path) -> None:
     (tmp_path / "spare.toml").write_text(text.replace("absent = 0", "absent = 0\nspare_rounds = 2"))
     told, document = checked(tmp_path / "spare.toml")
     assert "spare rounds: 2 sums may be abandoned and asked again, within that epsilon" in told
-    assert "the variance of every sum's noise is 1.6 times as large" in told
-    assert (document["run"]["spare_rounds"], document["run"]["spare_factor"]) == (2, 1.6)
+    assert "the variance of every sum's noise is 1.57 times as large, over test rows 2.3 times" in told
+    assert document["run"]["spare_rounds"] == 2
+    assert document["run"]["spare_factors"] == pytest.approx({"training": 1.57, "test": 2.3})
     assert 0.99 < document["run"]["epsilon"] <= 1.0
     told, document = checked(CONTRACTS / "consortium.toml")
     assert "spare rounds" not in told
-    assert (document["run"]["spare_rounds"], document["run"]["spare_factor"]) == (0, 1.0)
+    assert document["run"]["spare_rounds"] == 0
+    assert document["run"]["spare_factors"] == {"training": 1.0, "test": 1.0}
 
 
 def test_the_committee_is_told(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from fedscore.contract import Contract, NoiseMode
 from fedscore.errors import BudgetExhausted
 from fedscore.learners.agenda import Agenda
 from fedscore.learners.program import Steps
-from fedscore.sums import PlannedSum, SumRequest
+from fedscore.sums import PlannedSum, Side, SumRequest
 from privacy.dp.accounting import gaussian_mu
 from privacy.dp.discrete_lemma import gaussian_bound
 from privacy.dp.events import Composed, DistributedGaussian, NonPrivate
@@ -75,7 +75,7 @@ def test_without_spare_rounds_no_sum_pays_for_any(tiny_contract: Contract, noise
     assert told == WITHOUT_SPARES[noise]
     assert Agenda(tiny_contract.with_privacy(noise=noise), run=RUN).requests == agenda.requests
     assert agenda.spares == ()
-    assert agenda.spare_factor == Fraction(1)
+    assert agenda.spare_factors == {Side.TRAINING: Fraction(1)}
     assert (agenda.rounds, len(agenda.spares)) == (9, 0)
     assert len(record_of(agenda).events) == 9
 
@@ -88,7 +88,7 @@ def test_the_noise_of_every_sum_grows_by_the_stated_factor(
     # The dearest of the nine sums, the histogram, has three tenths of the program's mu².
     before = agenda_of(tiny_contract, 0, noise=noise)
     after = agenda_of(tiny_contract, spare_rounds, noise=noise)
-    assert float(after.spare_factor) == pytest.approx(factor)
+    assert float(after.spare_factors[Side.TRAINING]) == pytest.approx(factor)
     for one, other in zip(before.requests, after.requests, strict=True):
         # A coarse lattice rounds the share up, by one per cent at most.
         assert variance_in_units(other) / variance_in_units(one) == pytest.approx(factor, rel=0.02)
@@ -181,7 +181,7 @@ def test_the_dearest_sum_is_the_one_with_the_largest_mu_not_the_largest_share(
     [spare] = agenda.spares
     assert mu_squared(spare) == mu_squared(gradient)
     assert (spare.scale, spare.share_variance) == (gradient.scale, gradient.share_variance)
-    assert agenda.spare_factor == Fraction(15001, 10000)
+    assert agenda.spare_factors == {Side.TRAINING: Fraction(15001, 10000)}
 
 
 def test_a_spare_round_is_as_long_as_the_longest_sum(tiny_contract: Contract) -> None:
