@@ -33,7 +33,7 @@ def noised_total(
 
     Args:
         query: The bounded function of a record, or the update.
-        rows: The party's training rows.
+        rows: The party's rows of the request's side.
         request: The derived request.
         row_cap: Largest number of rows that the slots have room for.
         randomness: Where noise and sampling come from: the system's, outside simulations.
@@ -46,7 +46,7 @@ def noised_total(
     """
     if len(rows) > row_cap:
         raise DataError(
-            f"more training rows than the contract's row_cap of {row_cap}: "
+            f"more {request.side} rows than the contract's row_cap of {row_cap}: "
             "nothing was sent; agree on a larger cap"
         )
     if isinstance(query, Update):
