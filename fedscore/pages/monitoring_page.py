@@ -14,6 +14,9 @@ __all__ = ["monitoring_page"]
 
 _WIDTH = 400.0
 _STABLE, _SHIFTED = 0.1, 0.25
+_FARTHEST = 1.0
+"""Indices and intervals beyond are drawn up to here."""
+
 _LEAST_UP = 16.0
 """Ticks closer than this would have overlapping words."""
 
@@ -91,7 +94,7 @@ def _indices(found: tuple[StabilityFound, ...]) -> Markup:
     ends = [
         max(one.index.value or 0.0, one.index.high if one.index.value is not None else 0.0) for one in found
     ]
-    across = Axis(low=0.0, high=max(0.35, *ends), start=156.0, end=_WIDTH - 12.0, root=True)
+    across = Axis(low=0.0, high=min(max(0.35, *ends), _FARTHEST), start=156.0, end=_WIDTH - 12.0, root=True)
     bottom = 22.0 + height * len(found)
     for limit in (_STABLE, _SHIFTED):
         drawing.line(across.at(limit), 16.0, across.at(limit), bottom, "cut-off")
@@ -100,7 +103,7 @@ def _indices(found: tuple[StabilityFound, ...]) -> Markup:
     for number, one in enumerate(found):
         middle = 20.0 + height * (number + 0.5)
         kind = "grade-name" if number == 0 else "label"
-        drawing.words(150.0, middle + 4.0, words.shortened(one.name, 27), kind, anchor="end")
+        drawing.words(150.0, middle + 4.0, words.shortened(one.name, 24), kind, anchor="end")
         if one.index.value is None:
             drawing.words(across.at(0.0) + 6.0, middle + 4.0, "not measurable", "tick", anchor="start")
             continue

@@ -6,7 +6,18 @@ from fedscore.estimates import Shift
 from fedscore.monitoring.report import CalibrationFound, Figure, MonitoringReport, StabilityFound, Watch
 from fedscore.pages import words
 
-__all__ = ["alarm", "calibration", "decimals", "figure", "heading", "index", "interval", "rate", "stability"]
+__all__ = [
+    "alarm",
+    "calibration",
+    "decimals",
+    "figure",
+    "heading",
+    "index",
+    "interval",
+    "rate",
+    "sentence",
+    "stability",
+]
 
 _READINGS = {
     Shift.STABLE: "stable",
@@ -23,8 +34,13 @@ def heading(report: MonitoringReport) -> str:
         if report.watch is Watch.CONSORTIUM
         else "own rows of one organisation, exactly"
     )
-    known = words.count(report.known)
-    return f"{words.count(report.records)} present {of_whom}; the outcome of {known} is known"
+    known = f"the outcome of {words.count(report.known)} is" if report.known else "no outcome is"
+    return f"{words.count(report.records)} present {of_whom}; {known} known{'' if report.known else ' yet'}"
+
+
+def sentence(text: str) -> str:
+    """The text, beginning like a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def decimals(value: float) -> str:
