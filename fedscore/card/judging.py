@@ -137,7 +137,7 @@ def judge(
         infinite = np.isinf(values)
         faults[column, Fault.INFINITE] = infinite
         if is_csv:
-            faults[column, Fault.NOT_A_NUMBER] = np.isnan(values) & _says_something(array)
+            faults[column, Fault.NOT_A_NUMBER] = _is_no_number(array, values)
         read_numbers[column] = values
     read_categories = {}
     for column in dict.fromkeys(categories.values()):
@@ -212,6 +212,10 @@ def _is_broken(array: pa.Array) -> _Mask:
     return _mask(pc.match_substring(_texts(array), _REPLACED))
 
 
-def _says_something(array: pa.Array) -> _Mask:
-    """Neither missing nor the word that stands for missing."""
-    return ~_is_missing(array) & ~_mask(pc.match_substring_regex(_texts(array), _NO_NUMBER))
+def _is_no_number(array: pa.Array, values: npt.NDArray[np.float64]) -> _Mask:
+    """Text that was not read as a number, though it neither is missing nor says so."""
+    found = np.isnan(values)
+    # Most rows have a number, and looking at texts is slow.
+    unread = array.filter(pa.array(found))
+    found[found] = ~_is_missing(unread) & ~_mask(pc.match_substring_regex(_texts(unread), _NO_NUMBER))
+    return found
