@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
 
 from clients import collector, platform
 from clients.admitted_tables import read_admitted_tables
@@ -13,7 +16,7 @@ from clients.consent import ConsentCounts, ConsentGate
 from clients.operational import read_tables
 from clients.withdrawals import read_withdrawals
 from fedscore.contract import Contract, Role
-from fedscore.data import ADMITTED, Rows, read_rows, rows_from_table, test_rows, training_rows
+from fedscore.data import ADMITTED, RowGate, Rows, read_side
 from fedscore.errors import DataError, NodeConfigError
 from fedscore.sums import Side
 
@@ -74,17 +77,20 @@ def load_consenting(
         if gated
         else None
     )
-    everything = _all_rows(source, contract, role, gate)
-    rows = (training_rows if side is Side.TRAINING else test_rows)(everything, contract)
+    held, looks = _held(source, contract, role, gate)
+    rows = read_side(held, contract, role=role, test=side is Side.TEST, gate=looks)
     if gate is None:
         return rows, None
     logger.info("consent as of %s: %s", day, gate.counts)
     return rows, gate.counts
 
 
-def _all_rows(source: DataSource, contract: Contract, role: Role, gate: ConsentGate | None) -> Rows:
+def _held(
+    source: DataSource, contract: Contract, role: Role, gate: ConsentGate | None
+) -> tuple[Path | pa.Table, RowGate | None]:
+    """What holds one row per account, and the gate that its rows have still to pass."""
     if source.table is not None:
-        return read_rows(source.table, contract, role=role, gate=gate)
+        return source.table, gate
     if source.tables is None or source.as_of is None:
         raise NodeConfigError("the data are neither a table nor tables with a date: complete [data]")
     if contract.split.column is not None:
@@ -100,7 +106,7 @@ def _all_rows(source: DataSource, contract: Contract, role: Role, gate: ConsentG
     )
     table = module.rows_as_of(tables, as_of=source.as_of, horizon_days=contract.outcome.horizon_days)
     # Rows made of admitted tables are admitted.
-    return rows_from_table(table, contract, role=role, gate=None if gate is None else ADMITTED)
+    return table, None if gate is None else ADMITTED
 
 
 def _person(source: DataSource, contract: Contract, role: Role) -> str:

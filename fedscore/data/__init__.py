@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fedscore.data.cells import Values, cells_of
 from fedscore.data.gates import ADMITTED, RowGate
-from fedscore.data.reading import read_rows, rows_from_table
-from fedscore.data.rows import Rows
+from fedscore.data.reading import read_rows, read_side, rows_from_table
+from fedscore.data.rows import Cells, Rows
 from fedscore.data.split import is_test, on_test_side, test_rows, training_rows
 
 __all__ = [
     "ADMITTED",
+    "Cells",
     "RowGate",
     "Rows",
     "Values",
@@ -17,6 +18,7 @@ __all__ = [
     "is_test",
     "on_test_side",
     "read_rows",
+    "read_side",
     "rows_from_table",
     "test_rows",
     "training_rows",

@@ -22,11 +22,12 @@ from fedscore.contract import (
     ValueType,
 )
 from fedscore.data.formulas import evaluate
+from fedscore.data.rows import Cells, smallest_cells
 
 __all__ = ["Values", "cells_of", "code_text", "group_cells_of", "level_places"]
 
 _Floats = npt.NDArray[np.float64]
-_Cells = npt.NDArray[np.int32]
+_Column = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -44,7 +45,7 @@ class Values:
     categories: Mapping[str, pa.StringArray]
 
 
-def cells_of(values: Values, contract: Gridded, *, role: Role) -> _Cells:
+def cells_of(values: Values, contract: Gridded, *, role: Role) -> Cells:
     """The cell of every row in every table of the contract.
 
     A special code goes to its own cell before any grid is looked at; a missing value to *missing*; a level
@@ -57,10 +58,11 @@ def cells_of(values: Values, contract: Gridded, *, role: Role) -> _Cells:
         role: Whose rows these are.
 
     Returns:
-        [n, t] indices, in the order of `contract.tables`.
+        [n, t] indices, in the order of `contract.tables`, of the smallest unsigned type that holds them.
     """
     clean = _clean_numbers(values, contract, role)
-    result = np.empty((values.size, len(contract.tables)), dtype=np.int32)
+    kind = smallest_cells(contract.tables)
+    result = np.empty((values.size, len(contract.tables)), dtype=kind)
     modelled = [item for item in contract.by_name.values() if not item.input_only]
     for place, item in enumerate(modelled):
         table = contract.tables[place]
@@ -85,7 +87,7 @@ def cells_of(values: Values, contract: Gridded, *, role: Role) -> _Cells:
     return result
 
 
-def group_cells_of(values: Values, contract: Contract, *, role: Role) -> _Cells:
+def group_cells_of(values: Values, contract: Contract, *, role: Role) -> _Column:
     """The cell of every row in every group that the contract compares.
 
     Args:
@@ -133,7 +135,7 @@ def _clean_numbers(values: Values, contract: Gridded, role: Role) -> dict[str, _
     return clean
 
 
-def _category_cells(item: Characteristic, texts: pa.StringArray, table: Table) -> _Cells:
+def _category_cells(item: Characteristic, texts: pa.StringArray, table: Table) -> _Column:
     level = level_places(texts, item.levels)
     cells = np.where(level >= 0, level, np.int32(_first(table, CellKind.OTHER)))
     for code, cell in _special_cells(item, table):
@@ -142,7 +144,7 @@ def _category_cells(item: Characteristic, texts: pa.StringArray, table: Table) -
     return cells
 
 
-def _side_cells(side: InteractionSide, clean: Mapping[str, _Floats], values: Values) -> _Cells:
+def _side_cells(side: InteractionSide, clean: Mapping[str, _Floats], values: Values) -> _Column:
     other = side.value_cells
     if side.of in clean:
         return _grid_cells(side.edges, clean[side.of], beyond=other)
@@ -152,7 +154,7 @@ def _side_cells(side: InteractionSide, clean: Mapping[str, _Floats], values: Val
     return np.full(values.size, other, dtype=np.int32)
 
 
-def _grid_cells(edges: Sequence[float], numbers: _Floats, *, beyond: int) -> _Cells:
+def _grid_cells(edges: Sequence[float], numbers: _Floats, *, beyond: int) -> _Column:
     """Cell i is [edge i-1, edge i); what is no number goes to the cell `beyond` the grid."""
     cells = np.searchsorted(edges, numbers, side="right")
     return np.where(np.isnan(numbers), beyond, cells).astype(np.int32)
@@ -165,10 +167,10 @@ def _special_cells(item: Characteristic | Derived, table: Table) -> list[tuple[f
     return list(zip(codes, cells, strict=True))
 
 
-def level_places(texts: pa.StringArray, known: Sequence[str]) -> _Cells:
+def level_places(texts: pa.StringArray, known: Sequence[str]) -> _Column:
     """Place of each text among the known ones, -1 if it is none of them or null."""
     places = pc.index_in(texts, value_set=pa.array(known, pa.string()), skip_nulls=True)
-    found: _Cells = pc.fill_null(places, -1).to_numpy(zero_copy_only=False)
+    found: _Column = pc.fill_null(places, -1).to_numpy(zero_copy_only=False)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from os import PathLike
 
 import numpy as np
@@ -13,11 +14,14 @@ from fedscore.data.cells import Values, cells_of, group_cells_of
 from fedscore.data.columns import ColumnReader
 from fedscore.data.days import day_number
 from fedscore.data.gates import RowGate, require_gate
+from fedscore.data.growing import GrowingArray
+from fedscore.data.identity import DIGEST, Digests, Repeats, digests_of
 from fedscore.data.problems import Problems
-from fedscore.data.rows import Rows
+from fedscore.data.rows import Rows, smallest_cells
 from fedscore.data.sources import Source, open_source, ragged_rows, usable_columns
+from fedscore.data.split import on_test_side, require_room, row_order, within_person_cap
 
-__all__ = ["read_rows", "rows_from_table"]
+__all__ = ["read_rows", "read_side", "rows_from_table"]
 
 
 def read_rows(
@@ -69,53 +73,149 @@ def rows_from_table(table: pa.Table, contract: Contract, *, role: Role, gate: Ro
     return _rows(open_source(table), contract, role, gate)
 
 
+def read_side(
+    source: str | PathLike[str] | pa.Table | Source,
+    contract: Contract,
+    *,
+    role: Role,
+    test: bool,
+    gate: RowGate | None = None,
+) -> Rows:
+    """Read the rows of one side of the split, under its caps, for sums over millions of them.
+
+    They are those that `training_rows` and `test_rows` keep of `read_rows`. But rows of the other side are
+    left behind batch by batch, and of ids and persons digests are kept, so that the memory that a row takes
+    does not depend on how long its identifiers are.
+
+    Args:
+        source: A file as for `read_rows`, a table, or anything else that holds columns.
+        contract: Names columns, grids, rules, split and caps.
+        role: The organisation's role.
+        test: Whether the test side is read, and not the training side.
+        gate: As for `read_rows`.
+
+    Returns:
+        The kept rows, in the source's order; `ids` and `persons` are digests, which mean nothing outside this
+        process.
+
+    Raises:
+        DataError: As for `read_rows`, whatever side a row is on; or more than `row_cap` rows would be kept.
+    """
+    kept = _Kept(contract)
+    for whole, digests in _batches(open_source(source, line_by_line=gate is not None), contract, role, gate):
+        side = np.flatnonzero(on_test_side(whole, contract.split) == test)
+        kept.append(whole.select(side), digests[side])
+    rows = kept.under_caps()
+    require_room(len(rows), contract, test=test)
+    return rows
+
+
+class _Kept:
+    """Rows of one side, of whose identifiers no texts are kept."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        tables = contract.tables
+        self._cells = GrowingArray(smallest_cells(tables), (len(tables),))
+        self._outcome = GrowingArray(np.dtype(np.int8))
+        self._ids = GrowingArray(DIGEST)
+        self._groups = GrowingArray(np.dtype(np.int32), (len(contract.groups),))
+        self._late = GrowingArray(np.dtype(np.bool_))
+        self._named = contract.rows.person is not None
+        self._persons = GrowingArray(DIGEST)
+        self._order = GrowingArray(np.dtype(np.uint64))
+
+    def append(self, rows: Rows, ids: Digests) -> None:
+        """Puts rows of a batch, with texts, behind those that are there; `ids` are digests of theirs."""
+        self._cells.append(rows.cells)
+        self._outcome.append(rows.outcome)
+        self._ids.append(ids)
+        self._groups.append(rows.groups)
+        self._late.append(rows.late)
+        if self._named:
+            self._persons.append(digests_of(rows.persons))
+            self._order.append(row_order(rows.ids, self._contract.split))
+
+    def under_caps(self) -> Rows:
+        """Takes all rows out, but for those above the cap of their person."""
+        ids = self._ids.take()
+        rows = Rows(
+            cells=self._cells.take(),
+            outcome=self._outcome.take(),
+            ids=ids,
+            persons=self._persons.take() if self._named else ids,
+            groups=self._groups.take(),
+            late=self._late.take(),
+        )
+        if not self._named:
+            # Every row is a person of its own.
+            return rows
+        order = self._order.take()
+        stay = within_person_cap(
+            rows.persons, lambda crowded: order[crowded], limit=self._contract.rows.rows_per_person
+        )
+        return rows if len(stay) == len(rows) else rows.select(stay)
+
+
 def _rows(source: Source, contract: Contract, role: Role, gate: RowGate | None) -> Rows:
+    batches = (rows for rows, _ in _batches(source, contract, role, gate))
+    return Rows.concatenate([_no_rows(contract), *batches])
+
+
+def _batches(
+    source: Source, contract: Contract, role: Role, gate: RowGate | None
+) -> Iterator[tuple[Rows, Digests]]:
+    """Rows of each batch, with digests of their ids; raises at the end if there was a problem anywhere."""
     require_gate(contract, gate)
     problems = Problems(source.name)
-    rules, label, dated = contract.rows, contract.outcome.column, contract.split.column
+    rules, dated = contract.rows, contract.split.column
+    label = contract.outcome.column if contract.reads_outcomes else None
     identifiers = (rules.id,) if rules.person is None else (rules.id, rules.person)
-    decisive = [*identifiers, label] if dated is None else [*identifiers, label, dated]
+    decisive = [*identifiers, *(column for column in (label, dated) if column is not None)]
     wanted = [*decisive, *contract.source_columns(role), *(gate.columns if gate else ())]
     usable = usable_columns(source, wanted, problems)
     if gate is not None:
         problems.raise_if_any()
     reader = source.reader(problems)
-    parts: list[Rows] = []
-    repeated = 0
-    seen: set[str] = set()
+    repeats = Repeats()
     for unjudged in source.batches(usable, gate.unreadable if gate else ragged_rows(problems)):
         batch = gate.admit(unjudged) if gate else unjudged
         ids = {name: reader.ids(batch.column(name), name) for name in identifiers if name in usable}
-        outcome = reader.labels(batch.column(label), label) if label in usable else None
+        outcome = _outcome(batch, label, reader) if label is None or label in usable else None
         late = _late(batch, contract.split, reader)
         values = _values(batch, contract, role, reader)
         if rules.id in usable:
-            given = [one for one in ids[rules.id] if one]
-            known = len(seen)
-            seen.update(given)
-            repeated += len(given) - (len(seen) - known)
+            digests = digests_of(ids[rules.id])
+            repeats.add(ids[rules.id], digests)
         # After a problem the rest is only looked through for more: cells of stand-ins would mean nothing.
         if outcome is not None and not problems:
             cells = cells_of(values, contract, role=role)
             persons = ids[rules.person or rules.id]
             groups = group_cells_of(values, contract, role=role)
-            parts.append(
+            yield (
                 Rows(
                     cells=cells, outcome=outcome, ids=ids[rules.id], persons=persons, groups=groups, late=late
-                )
+                ),
+                digests,
             )
-    problems.count(rules.id, repeated, "with the identifier of an earlier row: keep one row of each")
+    problems.count(rules.id, repeats.count(), "with the identifier of an earlier row: keep one row of each")
     problems.raise_if_any()
-    return Rows.concatenate([_no_rows(contract), *parts])
 
 
 def _no_rows(contract: Contract) -> Rows:
     return Rows(
-        cells=np.empty((0, len(contract.tables)), dtype=np.int32),
+        cells=np.empty((0, len(contract.tables)), dtype=smallest_cells(contract.tables)),
         outcome=np.empty(0, dtype=np.int8),
         ids=np.empty(0, dtype=object),
         groups=np.empty((0, len(contract.groups)), dtype=np.int32),
     )
+
+
+def _outcome(batch: pa.RecordBatch, label: str | None, reader: ColumnReader) -> npt.NDArray[np.int8]:
+    """Outcomes; stand-ins where nobody looks at them, because they are not known yet."""
+    if label is None:
+        return np.zeros(len(batch), dtype=np.int8)
+    return reader.labels(batch.column(label), label)
 
 
 def _late(batch: pa.RecordBatch, split: Split, reader: ColumnReader) -> npt.NDArray[np.bool_]:

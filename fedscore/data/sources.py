@@ -252,11 +252,11 @@ class CsvSource:
             ) from None
 
 
-def open_source(data: str | PathLike[str] | pa.Table, *, line_by_line: bool = False) -> Source:
+def open_source(data: str | PathLike[str] | pa.Table | Source, *, line_by_line: bool = False) -> Source:
     """The source of a table, or of a file by the extension of its name.
 
     Args:
-        data: An Arrow table, or the path of a file.
+        data: An Arrow table, the path of a file, or a source already.
         line_by_line: As for `CsvSource`; nothing else has lines.
 
     Returns:
@@ -267,6 +267,8 @@ def open_source(data: str | PathLike[str] | pa.Table, *, line_by_line: bool = Fa
     """
     if isinstance(data, pa.Table):
         return TableSource(data)
+    if not isinstance(data, (str, PathLike)):
+        return data
     path = Path(data)
     if not path.is_file():
         raise DataError(f"{path} is no file: name a Parquet (.parquet) or CSV (.csv) file")

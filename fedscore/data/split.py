@@ -13,17 +13,26 @@ a person with early and late rows is on both, under the caps of each: for person
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
 
 from fedscore.contract import Contract, Split
+from fedscore.data.identity import Digests, digests_of, grouped
 from fedscore.data.rows import Rows
 from fedscore.errors import DataError
 
-__all__ = ["is_test", "on_test_side", "test_rows", "training_rows"]
+__all__ = [
+    "is_test",
+    "on_test_side",
+    "require_room",
+    "row_order",
+    "test_rows",
+    "training_rows",
+    "within_person_cap",
+]
 
 _BLOCK = 64
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
@@ -61,8 +70,13 @@ def on_test_side(rows: Rows, split: Split) -> npt.NDArray[np.bool_]:
 
     Returns:
         [n], true for the test side.
+
+    Raises:
+        DataError: The rows have no texts of ids any more, by which persons are divided.
     """
-    return is_test(rows.persons, split) if split.separates_persons else rows.late
+    if not split.separates_persons:
+        return rows.late
+    return is_test(rows.persons, split) if split.has_test_rows else np.zeros(len(rows), dtype=np.bool_)
 
 
 def training_rows(rows: Rows, contract: Contract) -> Rows:
@@ -108,32 +122,77 @@ def test_rows(rows: Rows, contract: Contract) -> Rows:
 
 def _side(rows: Rows, contract: Contract, *, test: bool) -> Rows:
     side = np.flatnonzero(on_test_side(rows, contract.split) == test)
-    kept = side[_within_cap(rows.persons[side], rows.ids[side], contract)]
+    ids = rows.ids[side]
+    kept = within_person_cap(
+        digests_of(rows.persons[side]),
+        lambda crowded: row_order(ids[crowded], contract.split),
+        limit=contract.rows.rows_per_person,
+    )
+    require_room(len(kept), contract, test=test)
+    return rows.select(side[kept])
+
+
+def require_room(kept: int, contract: Contract, *, test: bool) -> None:
+    """Refuses more rows on one side than the contract allows.
+
+    Args:
+        kept: How many there are under the caps of persons.
+        contract: Names the cap.
+        test: Which side it is.
+
+    Raises:
+        DataError: There are too many.
+    """
     cap = contract.rows.row_cap
-    if len(kept) > cap:
+    if kept > cap:
         side_name = "test" if test else "training"
         raise DataError(
-            f"{len(kept)} rows are on the {side_name} side, and the contract's row_cap is {cap}: "
+            f"{kept} rows are on the {side_name} side, and the contract's row_cap is {cap}: "
             "hand in fewer rows, chosen before looking at them, or agree on a contract with a higher row_cap"
         )
-    return rows.select(kept)
 
 
-def _within_cap(
-    persons: Iterable[object], ids: Iterable[object], contract: Contract
+def within_person_cap(
+    persons: Digests,
+    order_of: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]],
+    *,
+    limit: int,
 ) -> npt.NDArray[np.int64]:
-    """Positions, ascending, of the first `rows_per_person` rows of each person in keyed-hash order."""
-    number_of: dict[object, int] = {}
-    person = np.array([number_of.setdefault(name, len(number_of)) for name in persons], dtype=np.int64)
-    if len(number_of) == len(person):
-        return np.arange(len(person))
+    """The first rows of each person, in an order that has nothing to do with that of the file.
+
+    Args:
+        persons: [n] digests of the persons' ids.
+        order_of: What `row_order` gives for the rows at some positions; it is asked for persons with too many
+            rows alone.
+        limit: The most rows of one person.
+
+    Returns:
+        Positions of the rows that stay, ascending.
+    """
+    order, starts = grouped(persons)
+    sizes = np.diff(starts, append=len(order))
+    crowded = order[np.repeat(sizes > limit, sizes)]
+    sizes = sizes[sizes > limit]
+    person = np.repeat(np.arange(len(sizes)), sizes)
+    rank = np.arange(len(crowded)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    stays = np.ones(len(persons), dtype=np.bool_)
+    stays[crowded[np.lexsort((order_of(crowded), person))[rank >= limit]]] = False
+    return np.flatnonzero(stays)
+
+
+def row_order(ids: Iterable[object], split: Split) -> npt.NDArray[np.uint64]:
+    """Keyed hashes of rows' ids, by which a person's rows are chosen.
+
+    Args:
+        ids: Rows' ids [n], texts or integers.
+        split: Has the key.
+
+    Returns:
+        [n]; lower ones stay first.
+    """
     # The prefix keeps this order apart from the hashes that chose the side, should row and person ids
     # coincide.
-    order_of_row = _keyed_hashes((f"row order\0{row_id}" for row_id in ids), contract.split.key)
-    order = np.lexsort((order_of_row, person))
-    starts = np.flatnonzero(np.diff(person[order], prepend=-1))
-    rank = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
-    return np.sort(order[rank < contract.rows.rows_per_person])
+    return _keyed_hashes((f"row order\0{row_id}" for row_id in ids), split.key)
 
 
 def _keyed_hashes(ids: Iterable[object], key: str) -> npt.NDArray[np.uint64]:
@@ -146,27 +205,22 @@ def _keyed_hashes(ids: Iterable[object], key: str) -> npt.NDArray[np.uint64]:
     block = (sha256(secret).digest() if len(secret) > _BLOCK else secret).ljust(_BLOCK, b"\0")
     copy_inner, copy_outer = sha256(block.translate(_INNER)).copy, sha256(block.translate(_OUTER)).copy
     heads = bytearray()
-    for text in _as_texts(ids):
+    strange = 0
+    for one in ids:
+        if isinstance(one, str):
+            text = one
+        elif isinstance(one, (int, np.integer)) and not isinstance(one, bool):
+            text = str(int(one))
+        else:
+            strange += 1
+            continue
         inner = copy_inner()
         inner.update(text.encode())
         outer = copy_outer()
         outer.update(inner.digest())
         heads += outer.digest()[:8]
-    return np.frombuffer(bytes(heads), dtype=">u8").astype(np.uint64)
-
-
-def _as_texts(ids: Iterable[object]) -> list[str]:
-    texts: list[str] = []
-    strange = 0
-    for one in ids:
-        if isinstance(one, str):
-            texts.append(one)
-        elif isinstance(one, (int, np.integer)) and not isinstance(one, bool):
-            texts.append(str(int(one)))
-        else:
-            strange += 1
     if strange:
         raise DataError(
             f"{strange} ids are neither text nor integers: convert them to text, alike at all organisations"
         )
-    return texts
+    return np.frombuffer(heads, dtype=">u8").astype(np.uint64)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedscore.card import PrivacyRecord
+from fedscore.data import Cells
 from fedscore.sums import PlannedSum, Query, Released, Update
 
 __all__ = ["Product", "Program", "Steps", "Trained", "settled"]
@@ -40,7 +41,7 @@ class Product(Protocol):
 class Trained(Product, Protocol):
     """What a program of training ends with: a card, or a neural model."""
 
-    def probability(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    def probability(self, cells: Cells) -> npt.NDArray[np.float64]:
         """Returns [records], the probability of the outcome, for cells [records, tables]."""
         ...
 

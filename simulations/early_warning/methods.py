@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from fedscore.data import Cells
 from fedscore.learners.program import Trained
 from simulations import methods
 from simulations.early_warning.questions import Question
@@ -119,7 +120,7 @@ def score_question(
     )
 
 
-def _federated(method: Method, trainings: Trainings, cells: npt.NDArray[np.int32]) -> Scored:
+def _federated(method: Method, trainings: Trainings, cells: Cells) -> Scored:
     return Scored(
         method=method,
         probabilities=[card.probability(cells) for card in trainings.cards],

@@ -27,7 +27,8 @@ from fedscore.contract import (
     ValueType,
     parse_contract,
 )
-from fedscore.data import Rows, is_test, read_rows, rows_from_table, sources, split, training_rows
+from fedscore.data import Rows, is_test, read_rows, read_side, rows_from_table, sources, split, training_rows
+from fedscore.data.identity import digests_of
 
 Row: TypeAlias = dict[str, Any]
 
@@ -337,6 +338,39 @@ def test_csv_and_parquet_hold_the_same_rows(rows: list[Row], role: Role, size: i
         pyarrow.csv.write_csv(arrow(rows), csv)
         assert_same(read_rows(parquet, CONTRACT, role=role), expected)
         assert_same(read_rows(csv, CONTRACT, role=role), expected)
+
+
+@settings(max_examples=30)
+@given(
+    rows=tables(),
+    role=ROLES,
+    size=st.integers(1, 30),
+    share=st.sampled_from([0.0, 0.5]),
+    limit=st.integers(1, 3),
+    named=st.booleans(),
+)
+def test_a_side_that_is_read_alone_is_that_side_of_all_rows(
+    rows: list[Row],
+    role: Role,
+    size: int,
+    share: float,
+    limit: int,
+    named: bool,  # noqa: FBT001 - hypothesis' own
+) -> None:
+    terms = CONTRACT.rows.model_copy(
+        update={"rows_per_person": limit} if named else {"person": None, "rows_per_person": 1}
+    )
+    contract = CONTRACT.model_copy(update={"rows": terms, "split": Split(test_share=share, key="k")})
+    table = arrow(rows)
+    everything = rows_from_table(table, contract, role=role)
+    for test, keep in ((False, training_rows), (True, split.test_rows)):
+        expected = keep(everything, contract)
+        with mock.patch.object(sources, "BATCH_ROWS", size):
+            found = read_side(table, contract, role=role, test=test)
+        for name in ("cells", "outcome", "groups", "late"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        np.testing.assert_array_equal(found.ids, digests_of(expected.ids))
+        np.testing.assert_array_equal(found.persons, digests_of(expected.persons))
 
 
 NAMES = st.text("abö", max_size=3)

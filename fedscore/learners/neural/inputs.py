@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedscore.contract import CellKind, Encoding, Table
+from fedscore.data import Cells
 from fedscore.errors import ContractError, DataError
 from fedscore.learners.neural.fixed_point import LARGEST_WIDTH, rounded_inputs
 
@@ -48,7 +49,7 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.names)
 
-    def of(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    def of(self, cells: Cells) -> npt.NDArray[np.float64]:
         """Returns [records, inputs].
 
         Args:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from fedscore.card import PrivacyRecord, read_trained
 from fedscore.contract import Contract, NeuralTerms
+from fedscore.data import Cells
 from fedscore.learners.neural.architecture import Architecture, forward
 from fedscore.learners.neural.fixed_point import LARGEST_WIDTH
 from fedscore.learners.neural.inputs import Inputs
@@ -96,7 +97,7 @@ class NeuralModel(_Frozen):
             sizes=self.cells,
         )
 
-    def probability(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    def probability(self, cells: Cells) -> npt.NDArray[np.float64]:
         """Returns [records], the probability of the outcome.
 
         Args:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedscore.contract import ALL_ROLES, CellKind, Contract, Role, Table
+from fedscore.data import Cells
 from fedscore.errors import DataError
 from fedscore.sums import NOT_COUNTED
 
@@ -73,7 +74,7 @@ class Axes:
                 return int(cell)
         return None
 
-    def counted(self, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    def counted(self, cells: Cells) -> npt.NDArray[np.int64]:
         """Numbers each record's cells over all tables; tables that its role does not hold do not count it.
 
         Nothing is lost by that: who holds which characteristics is public, and it leaves the sums with
@@ -95,14 +96,12 @@ class Axes:
         for table, offset in zip(self.tables, self.offsets.tolist(), strict=True):
             yield table, slice(offset, offset + table.size)
 
-    def lookup(
-        self, values: npt.NDArray[np.float64], cells: npt.NDArray[np.int32], table: int
-    ) -> npt.NDArray[np.float64]:
+    def lookup(self, values: npt.NDArray[np.float64], cells: Cells, table: int) -> npt.NDArray[np.float64]:
         """Returns `values` (one per cell over all tables) at each record's cell of one table."""
         return np.asarray(values[self.offsets[table] + cells[:, table]])
 
     def score(
-        self, values: npt.NDArray[np.float64], cells: npt.NDArray[np.int32], *, intercept: float
+        self, values: npt.NDArray[np.float64], cells: Cells, *, intercept: float
     ) -> npt.NDArray[np.float64]:
         """Adds up each record's values, table by table.
 

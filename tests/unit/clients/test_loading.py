@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -16,7 +17,8 @@ from clients.config import DataSource
 from clients.consent import ConsentCounts
 from clients.loading import load_consenting, load_rows
 from fedscore.contract import Contract, Role, parse_contract
-from fedscore.data import ADMITTED, read_rows, rows_from_table
+from fedscore.data import ADMITTED, Rows, read_rows, rows_from_table
+from fedscore.data.identity import digests_of
 from fedscore.errors import DataError
 from fedscore.sums import Side
 from simulations.synthetic import make_consortium, write
@@ -53,6 +55,15 @@ def source(folder: Path, suffix: str = ".parquet", **changes: list[Any]) -> Data
     return DataSource(table=file)
 
 
+# Of identifiers a node keeps digests.
+TEXTS = [str(number) for number in range(100)]
+TEXT_OF = dict(zip(digests_of(np.array(TEXTS)).tolist(), TEXTS, strict=True))
+
+
+def ids_of(rows: Rows) -> list[str]:
+    return [TEXT_OF[digest] for digest in rows.ids.tolist()]
+
+
 def withdrawing(data: DataSource, folder: Path, text: str) -> DataSource:
     (folder / "withdrawn.csv").write_text(text)
     return data.model_copy(update={"withdrawals": folder / "withdrawn.csv"})
@@ -64,7 +75,7 @@ def test_only_rows_with_consent_are_loaded_and_the_log_says_how_many(
 ) -> None:
     with caplog.at_level(logging.INFO, logger="clients.loading"):
         rows, counts = load_consenting(source(tmp_path, suffix), contract, role=Role.PLATFORM, day=DAY)
-    assert rows.ids.tolist() == ["1", "2"]
+    assert ids_of(rows) == ["1", "2"]
     assert counts == ConsentCounts(admitted=2, not_given=2)
     [record] = caplog.records
     assert record.getMessage() == "consent as of 2025-06-30: 2 rows may be used; left out: 2 not given"
@@ -85,7 +96,7 @@ def test_a_withdrawal_counts_in_runs_that_begin_on_its_day_or_later(
     data = withdrawing(source(tmp_path, id=[1, 2, 3, 4]), tmp_path, f"person,from\n1,\n2,{DAY}\n")
 
     def ids(day: dt.date) -> list[str]:
-        return [str(one) for one in load_rows(data, without, role=Role.PLATFORM, day=day).ids]
+        return ids_of(load_rows(data, without, role=Role.PLATFORM, day=day))
 
     assert ids(DAY - dt.timedelta(days=1)) == ["2", "3", "4"]
     assert ids(DAY) == ["3", "4"]
@@ -96,7 +107,7 @@ def test_a_person_withdraws_with_all_rows(tmp_path: Path, tiny_text: str) -> Non
     contract = parse_contract(text.replace("test_share = 0.3", "test_share = 0.0"))
     data = source(tmp_path, customer=[7, 7, 8, 1])
     data = withdrawing(data, tmp_path, "person,from\n7,\n3,\n")
-    assert load_rows(data, contract, role=Role.PLATFORM, day=DAY).ids.tolist() == ["3", "4"]
+    assert ids_of(load_rows(data, contract, role=Role.PLATFORM, day=DAY)) == ["3", "4"]
 
 
 SPOILT: dict[str, dict[str, list[Any]]] = {
@@ -113,7 +124,7 @@ def test_what_is_left_out_is_not_checked_either(
     tmp_path: Path, contract: Contract, suffix: str, changes: dict[str, list[Any]]
 ) -> None:
     rows = load_rows(source(tmp_path, suffix, **changes), contract, role=Role.PLATFORM, day=DAY)
-    assert rows.ids.tolist() == ["1", "2"]
+    assert ids_of(rows) == ["1", "2"]
     with pytest.raises(DataError):
         load_rows(
             source(tmp_path, suffix, **changes, agreed=[1, 1, 1, 1]), contract, role=Role.PLATFORM, day=DAY
@@ -126,7 +137,7 @@ def test_lines_that_cannot_be_read_say_nothing_and_are_counted(tmp_path: Path, c
     with data.table.open("ab") as file:
         file.write(b'5,0.1,0,card,0,1,too,many\n6,0.1\n7,abc,"\xff",,9,0\n')
     rows, counts = load_consenting(data, contract, role=Role.PLATFORM, day=DAY)
-    assert rows.ids.tolist() == ["1", "2"]
+    assert ids_of(rows) == ["1", "2"]
     assert counts == ConsentCounts(admitted=2, not_given=3, unreadable=2)
 
 
@@ -159,7 +170,7 @@ def test_a_row_that_is_left_out_takes_no_other_with_it(
     with file.open("ab") as more:
         more.write(b"".join(good[6:]))
     rows, counts = load_consenting(DataSource(table=file), contract, role=Role.PLATFORM, day=DAY)
-    assert rows.ids.tolist() == [str(number) for number in range(20, 29)]
+    assert ids_of(rows) == [str(number) for number in range(20, 29)]
     assert counts is not None
     assert counts.admitted == 9
     left_out = counts.not_given + counts.unreadable
@@ -176,10 +187,10 @@ def test_a_value_with_a_line_break_costs_its_own_row_alone(
         '"c, ""d""",2,0.1,0,card,0,1\n'
     )
     rows, counts = load_consenting(DataSource(table=file), contract, role=Role.PLATFORM, day=DAY)
-    assert rows.ids.tolist() == ["2"]
+    assert ids_of(rows) == ["2"]
     assert counts == ConsentCounts(admitted=1, unreadable=2)
     # Where nothing is left out, the whole file is read as one.
-    assert load_rows(DataSource(table=file), without, role=Role.PLATFORM, day=DAY).ids.tolist() == ["1", "2"]
+    assert ids_of(load_rows(DataSource(table=file), without, role=Role.PLATFORM, day=DAY)) == ["1", "2"]
 
 
 @pytest.mark.parametrize("header", ['id,"a\nb"', 'id,"y', 'id,y"s'])
@@ -202,7 +213,7 @@ def test_blanks_around_an_id_do_not_hide_it_from_the_list(
 ) -> None:
     data = withdrawing(source(tmp_path, suffix, id=persons), tmp_path, "person,from\n1,\n 3,\n017,\n99,\n")
     rows, counts = load_consenting(data, without, role=Role.PLATFORM, day=DAY)
-    assert rows.ids.tolist() == ["2", "17"]
+    assert ids_of(rows) == ["2", "17"]
     assert counts == ConsentCounts(admitted=2, withdrawn=2, unmatched=2)
 
 
@@ -347,11 +358,11 @@ def test_a_split_by_date_has_its_sides_from_the_file(
     data = source(tmp_path, suffix, day=days)
     for side, expected in ((Side.TRAINING, ["1", "3"]), (Side.TEST, ["2", "4"])):
         rows = load_rows(data, without, role=Role.PLATFORM, day=DAY, side=side)
-        assert rows.ids.tolist() == expected
+        assert ids_of(rows) == expected
     # What the gate leaves out needs no date.
     gated = without.model_copy(update={"consent": contract.consent})
     data = source(tmp_path, suffix, day=[*days[:2], None, None])
-    assert load_rows(data, gated, role=Role.PLATFORM, day=DAY).ids.tolist() == ["1"]
+    assert ids_of(load_rows(data, gated, role=Role.PLATFORM, day=DAY)) == ["1"]
 
 
 def test_withdrawals_need_the_persons_of_operational_tables(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def labels(contract: Contract) -> Labels:
             categories={"product": pa.array([product], pa.string())},
         )
         cells = cells_of(values, contract, role=role)
-        assert cells.dtype == np.int32
+        assert cells.dtype == np.uint8
         assert cells.shape == (1, len(contract.tables))
         pairs = zip(contract.tables, cells[0], strict=True)
         return {table.name: table.cells[cell].label for table, cell in pairs}

@@ -180,3 +180,30 @@ def test_each_side_has_the_row_cap(contract: Contract) -> None:
 def test_without_a_date_the_flag_decides_nothing(contract: Contract) -> None:
     rows = rows_of(IDS, late=[True] * len(IDS))
     assert on_test_side(rows, contract.split).tolist() == is_test(IDS, contract.split).tolist()
+
+
+def old_choice(persons: Sequence[str], ids: Sequence[str], key: str, limit: int) -> list[int]:
+    """Row by row, with the standard library's HMAC."""
+    kept: dict[str, list[tuple[bytes, int]]] = {}
+    for place, (person, one) in enumerate(zip(persons, ids, strict=True)):
+        digest = hmac.digest(key.encode(), f"row order\0{one}".encode(), "sha256")[:8]
+        kept.setdefault(person, []).append((digest, place))
+    return sorted(place for rows in kept.values() for _, place in sorted(rows)[:limit])
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_which_rows_stay_is_what_a_plain_loop_says(contract: Contract, limit: int, share: float) -> None:
+    generator = np.random.default_rng(limit)
+    persons = [f"person {number}" for number in generator.integers(0, 150, 400)]
+    rows = rows_of(persons)
+    terms = contract.model_copy(
+        update={
+            "split": Split(test_share=share, key="k"),
+            "rows": contract.rows.model_copy(update={"rows_per_person": limit}),
+        }
+    )
+    for test, side in ((False, training_rows), (True, split.test_rows)):
+        places = np.flatnonzero(is_test(persons, terms.split) == test)
+        chosen = old_choice(rows.persons[places].tolist(), rows.ids[places].tolist(), "k", limit)
+        assert side(rows, terms).cells[:, 0].tolist() == places[chosen].tolist()
