@@ -66,7 +66,9 @@ def check(
         "contract": contract.name,
         "contract_hash": contract.hash(),
         "training_rows": len(rows) if rows is not None else 0,
-        "bad_rate": round(float(rows.outcome.mean()), 4) if rows is not None and len(rows) else None,
+        "bad_rate": round(float(rows.outcome.mean()), 4)
+        if rows is not None and len(rows) and contract.reads_outcomes
+        else None,
         "test_rows": len(test_rows) if test_rows is not None else None,
         "consent": asdict(consent) if consent is not None else None,
         "epsilon": agenda.record.epsilon,

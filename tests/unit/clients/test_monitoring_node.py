@@ -267,3 +267,7 @@ def test_rows_whose_outcome_is_not_known_are_read_only_if_the_contract_says_so(
     rows = read()
     assert len(rows) == 300
     assert not rows.outcome.any()
+    accept(folder)
+    done = CliRunner().invoke(app, ["node", "check", str(folder / "north" / "node.toml")])
+    assert done.exit_code == 0, done.output
+    assert "300 (bad rate None)" in done.output
