@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from fedscore.card import Card
-from fedscore.contract import Contract, NoiseMode
-from fedscore.data import Rows
+from fedscore.contract import Contract, NoiseMode, Party, Role, parse_contract
+from fedscore.data import Rows, read_rows
 from simulations.randomness import SeededRandomness
 from tests.evaluations import open_all, product_contract, product_rows
 
@@ -35,15 +38,21 @@ def points_and_errors(card: Card) -> tuple[Floats, Floats]:
 
 
 def replicated(contract: Contract) -> tuple[Floats, Floats]:
-    """How much points differ over trainings on other rows with other noise, and what was told."""
+    """The same for the small contract's customers."""
     rows = Rows.concatenate(
         [product_rows(contract, 1500, n, role=party.role) for n, party in enumerate(contract.parties)]
     )
+    return trained_again(contract, rows, REPLICATES)
+
+
+def trained_again(contract: Contract, rows: Rows, times: int) -> tuple[Floats, Floats]:
+    """How much points differ over trainings on other rows with other noise, and what was told."""
+    parties = len(contract.parties)
     points, errors = [], []
-    for seed in range(REPLICATES):
+    for seed in range(times):
         generator = np.random.default_rng(seed)
         drawn = rows.select(generator.integers(0, len(rows), len(rows)))
-        parts = [drawn.select(slice(number, None, 3)) for number in range(3)]
+        parts = [drawn.select(slice(number, None, parties)) for number in range(parties)]
         _, card = open_all(contract, parts, [], SeededRandomness(1000 + seed))
         one, told = points_and_errors(card)
         points.append(one)
@@ -76,6 +85,24 @@ def test_without_noise_the_choice_of_customers_is_left(contract: Contract) -> No
     median, correlation = judge(*replicated(silent))
     assert 0.75 < median < 1.3
     assert correlation > 0.6
+
+
+@pytest.mark.slow
+def test_of_many_correlated_characteristics_shrinkage_is_known(shared_data: Path) -> None:
+    """Thirty thousand customers of a bank: bins by themselves would be told thrice the error."""
+    file = shared_data / "taiwan_credit_card.parquet"
+    if not file.is_file():
+        pytest.skip("taiwan_credit_card.parquet is not among the shared data")
+    contract = parse_contract((files("simulations") / "contracts" / "taiwan.toml").read_text()).with_parties(
+        Party(name=f"party-{number}", role=Role.PLATFORM) for number in range(6)
+    )
+    rows = read_rows(file, contract, role=Role.PLATFORM)
+    deviations, told = trained_again(contract, rows, 30)
+    median, correlation = judge(deviations, told)
+    assert 0.7 < median < 1.4
+    assert correlation > 0.75
+    ratios = told / deviations
+    assert 0.5 < np.nanquantile(ratios, 0.1) < np.nanquantile(ratios, 0.9) < 2.0
 
 
 def test_more_noise_and_fewer_customers_make_larger_errors(contract: Contract) -> None:
