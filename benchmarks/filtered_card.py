@@ -5,8 +5,8 @@
     python -m benchmarks.filtered_card evaluation --data ../shared/data --epsilon 1
 
 *development* is what hyper-parameters are chosen on: PAKDD 2009 (splits 11 to 16) and the synthetic
-consortium (seeds 11 to 13). *evaluation* is Taiwan and Give Me Some Credit on the splits of their scenarios; it
-is looked at after settings are frozen, and `fedscore simulate taiwan-wide` gives the same with real parties.
+consortium (seeds 11 to 13). *evaluation* is Taiwan and Give Me Some Credit on the splits of their scenarios.
+It is looked at when settings are frozen; `fedscore simulate taiwan-wide` gives the same with real parties.
 Lines are mean test AUC. The noise is one normal draw with the variance of all shares together.
 """
 

@@ -90,13 +90,13 @@ class Filtered:
             *(
                 PlannedSum(
                     name=f"gradient {number}",
-                    share=rounds / settings.rounds,
+                    share=rounds / self._rounds,
                     sensitivity_squared=Fraction(1),
                     largest=Fraction(1),
                     integral=False,
                     dimension_limit=columns + layout.axes.cells,
                 )
-                for number in range(1, settings.rounds + 1)
+                for number in range(1, self._rounds + 1)
             ),
             PlannedSum(
                 name="level",
@@ -108,6 +108,13 @@ class Filtered:
             ),
         )
         return finishing_plan(self.contract, of_training)
+
+    @property
+    def _rounds(self) -> int:
+        """How many gradients there are: by the contract's ε, which is public."""
+        settings = self.settings
+        is_small = self.contract.privacy.epsilon < settings.small_epsilon
+        return min(settings.few_rounds, settings.rounds) if is_small else settings.rounds
 
     @property
     def _layout(self) -> Layout:
@@ -153,7 +160,7 @@ class Filtered:
             settings=settings,
         )
         parameters = start
-        for _ in range(settings.rounds):
+        for _ in range(self._rounds):
             gradient = Gradient(self._model(columns, parameters))
             released = yield gradient
             measured, variances = rounds.read(gradient, released)

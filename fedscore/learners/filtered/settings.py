@@ -18,6 +18,8 @@ class Settings:
         curvature_share: Part of μ² for the curvature of the columns; the rest goes to the rounds, evenly.
         level_share: Part of μ² for the last sum, which makes the card right on average.
         rounds: Gradients that the filter takes.
+        few_rounds: As many where ε is below `small_epsilon`: few exact measurements are then worth more.
+        small_epsilon: Of the contract.
         column_share: Part of a round's squared norm for the few columns; the rest is for the many cells.
         characteristic_weight: With how much more weight a record counts in a characteristic than in an
             interaction.
@@ -53,6 +55,8 @@ class Settings:
     curvature_share: Fraction = Fraction(3, 100)
     level_share: Fraction = Fraction(1, 100)
     rounds: int = 5
+    few_rounds: int = 3
+    small_epsilon: float = 0.25
     column_share: Fraction = Fraction(1, 2)
     characteristic_weight: int = 2
     column_weight: Fraction = Fraction(3, 5)

@@ -80,6 +80,7 @@ def test_the_contract_chooses_the_program(contract: Contract, tiny_contract: Con
 def test_shares_add_up_and_the_price_is_the_contracts(contract: Contract) -> None:
     plan = Filtered(contract).plan
     assert len(plan) == 9
+    assert len(Filtered(contract.with_privacy(epsilon=0.1)).plan) == 7
     assert sum(planned.share for planned in plan) == 1
     assert 0.99 * contract.privacy.epsilon < Agenda(contract, run="0" * 32).record.epsilon <= 1.0
 
