@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks import filtered_card
 from fedscore.contract import Contract, Recipe, Role
 from fedscore.data import Rows
 from fedscore.errors import AccountingError, DataError
@@ -369,6 +370,20 @@ def test_an_encrypted_run_is_its_plain_twin(
     encrypted = train_federation(contract, rows, seed=3, encryption=EncryptionMode.PAILLIER, keys=keys)
     assert all(map(np.array_equal, encrypted.openings, plain.openings))
     assert encrypted.card == plain.card
+
+
+def test_the_quick_look_trains_what_a_federation_trains(
+    contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    """With hardly any noise the benchmark's card is nearly that of a run with its real parties."""
+    contract = contract.with_privacy(epsilon=90.0)
+    rows = {party.name: make_rows(1000, number) for number, party in enumerate(contract.parties)}
+    pooled = Rows.concatenate(list(rows.values()))
+    quick = filtered_card.train(contract, pooled, Settings(), seed=1)
+    federated = train_federation(contract, rows, seed=1).card
+    np.testing.assert_allclose(
+        quick.probability(pooled.cells), federated.probability(pooled.cells), atol=0.03
+    )
 
 
 def test_interactions_can_be_left_out(contract: Contract, make_rows: Callable[[int, int], Rows]) -> None:
