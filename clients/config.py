@@ -10,9 +10,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
+from clients.connection_words import connection_problem
 from fedscore.configuration import ExistingFile, ExistingFolder, FuturePath, load_configuration
 from fedscore.contract import Role
-from fedscore.contract.values import Identifier, Term
+from fedscore.contract.values import Identifier, Term, Text
 
 __all__ = ["Connection", "DataSource", "NodeConfig", "load_node_config"]
 
@@ -31,8 +32,15 @@ Address = Annotated[str, AfterValidator(_address)]
 """HOST:PORT."""
 
 
+def _connection_words(words: str) -> str:
+    problem = connection_problem(words)
+    if problem is not None:
+        raise ValueError(problem)
+    return words
+
+
 class DataSource(Term):
-    """Where the rows come from: either `table`, or `tables` with `as_of`."""
+    """Where the rows come from: `table`, or `tables` with `as_of`, or a query with `database`."""
 
     table: ExistingFile | None = None
     """A Parquet or CSV file that has one row per account already."""
@@ -43,13 +51,29 @@ class DataSource(Term):
     as_of: dt.date | None = None
     """The date as of which rows are made: characteristics from before it, the outcome from after it."""
 
+    query: Text | None = None
+    """A SELECT that gives one row per account, run by PostgreSQL, read-only."""
+
+    query_file: ExistingFile | None = None
+    """A file with that SELECT, in UTF-8."""
+
+    database: Annotated[str, AfterValidator(_connection_words)] = ""
+    """How libpq connects, as "service=scoring"; no passwords, which stand in libpq's own files. Left out, the
+    environment says all."""
+
     withdrawals: ExistingFile | None = None
     """A CSV file of the people who withdrew their consent: their keys, and the dates from which it counts."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
-        if (self.table is None) == (self.tables is None):
-            raise ValueError("the data are either table, a ready file, or tables, a folder: give exactly one")
+        given = [self.table, self.tables, self.query, self.query_file]
+        if sum(one is not None for one in given) != 1:
+            raise ValueError(
+                "the data are either table, a ready file, or tables, a folder, or a SELECT as query or "
+                "query_file: give exactly one"
+            )
+        if self.database and self.query is None and self.query_file is None:
+            raise ValueError("database belongs to query or query_file: give both or none")
         if (self.tables is None) != (self.as_of is None):
             raise ValueError("as_of, a date such as 2025-06-30, belongs to tables: give both or none")
         return self

@@ -17,6 +17,7 @@ from clients.operational import read_tables
 from clients.withdrawals import read_withdrawals
 from fedscore.contract import Contract, Role
 from fedscore.data import ADMITTED, RowGate, Rows, read_side
+from fedscore.data.postgres import PostgresSource
 from fedscore.errors import DataError, NodeConfigError
 from fedscore.sums import Side
 
@@ -30,7 +31,7 @@ _ROLE_MODULES = {Role.PLATFORM: platform, Role.COLLECTOR: collector}
 def load_rows(
     source: DataSource, contract: Contract, *, role: Role, day: dt.date, side: Side = Side.TRAINING
 ) -> Rows:
-    """Reads the rows that train or evaluate: from a ready table, or from operational tables as of a date.
+    """Reads the rows that train or evaluate: a ready table, a query, or operational tables as of a date.
 
     Args:
         source: Where the data are.
@@ -87,12 +88,16 @@ def load_consenting(
 
 def _held(
     source: DataSource, contract: Contract, role: Role, gate: ConsentGate | None
-) -> tuple[Path | pa.Table, RowGate | None]:
+) -> tuple[Path | pa.Table | PostgresSource, RowGate | None]:
     """What holds one row per account, and the gate that its rows have still to pass."""
     if source.table is not None:
         return source.table, gate
+    if source.query is not None:
+        return PostgresSource(source.database, source.query), gate
+    if source.query_file is not None:
+        return PostgresSource(source.database, _statement(source.query_file)), gate
     if source.tables is None or source.as_of is None:
-        raise NodeConfigError("the data are neither a table nor tables with a date: complete [data]")
+        raise NodeConfigError("the data are no table, no tables with a date, and no query: complete [data]")
     if contract.split.column is not None:
         raise DataError(
             f"the contract splits rows by their date in the column {contract.split.column}, and rows of "
@@ -109,10 +114,20 @@ def _held(
     return table, None if gate is None else ADMITTED
 
 
+def _statement(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{file} cannot be read as UTF-8: write the SELECT of data.query_file anew") from None
+    if not text.strip():
+        raise DataError(f"{file} is empty: write the SELECT of data.query_file there")
+    return text
+
+
 def _person(source: DataSource, contract: Contract, role: Role) -> str:
     """The column of persons where the gate looks."""
     named = contract.rows.person or contract.rows.id
-    if source.table is not None:
+    if source.tables is None:
         return named
     identifiers: Mapping[str, str] = _ROLE_MODULES[role].OWNER.identifiers
     if named not in identifiers:

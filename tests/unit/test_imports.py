@@ -100,7 +100,7 @@ def imported_by(path: Path) -> set[str]:
 def declared() -> set[str]:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    entries = [*project["dependencies"], *extras["simulations"], *extras["neural"]]
+    entries = [*project["dependencies"], *extras["simulations"], *extras["neural"], *extras["sql"]]
     return {normal(re.split(r"[<>=!~\[ ]", entry)[0]) for entry in entries}
 
 

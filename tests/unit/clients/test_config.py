@@ -101,6 +101,56 @@ def test_operational_tables_come_with_a_date(folder: Path) -> None:
     assert config.data.as_of == dt.date(2025, 6, 30)
 
 
+def test_a_query_comes_with_words_for_libpq(folder: Path) -> None:
+    (folder / "rows.sql").write_text("select 1")
+    inline = load(folder, GOOD.replace('table = "rows.parquet"', 'query = "select 1"')).data
+    words = "service=scoring sslmode = verify-full"
+    named = load(
+        folder, GOOD.replace('table = "rows.parquet"', f'query_file = "rows.sql"\ndatabase = "{words}"')
+    ).data
+    assert inline is not None
+    assert named is not None
+    assert (inline.query, inline.query_file, inline.database) == ("select 1", None, "")
+    assert (named.query, named.query_file, named.database) == (None, folder / "rows.sql", words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("password=hunter2", "the word password has no place here: give service, host"),
+        ("host=db password = 'hunter2'", "the word password has no place here"),
+        ("sslpassword=hunter2", "the word sslpassword has no place here"),
+        ("options=-csearch_path=hunter2", "the word options has no place here"),
+        ("postgresql://node:hunter2@db/shop", "it must be words as"),
+        ("service=a hunter2", "it must be words as"),
+        ("host='db hunter2", "it must be words as"),
+        ("host=db;password=hunter2 x", "it must be words as"),
+        ("hunter2", "it must be words as"),
+    ],
+)
+def test_no_secret_stands_in_the_words_and_none_is_told(folder: Path, words: str, message: str) -> None:
+    with pytest.raises(NodeConfigError) as refused:
+        load(folder, GOOD.replace('table = "rows.parquet"', f'query = "select 1"\ndatabase = "{words}"'))
+
+    assert f"line 12, data.database: {message}" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        " ",
+        "service=scoring",
+        " host = 'my db' port=5432 ",
+        r"host=/a\\ b user=x",
+        "host=db user='it\\\\'s'",
+    ],
+)
+def test_words_are_those_of_libpq(folder: Path, words: str) -> None:
+    load(folder, GOOD.replace('table = "rows.parquet"', f'query = "select 1"\ndatabase = "{words}"'))
+
+
 def test_an_auditor_has_a_share_and_neither_role_nor_rows(folder: Path) -> None:
     config = load(folder, AUDITOR)
 
@@ -149,6 +199,27 @@ MISTAKES = {
         "[data]",
         '[data]\ntables = "tables"\nas_of = 2025-06-30',
         "line 10, data: the data are either table",
+    ),
+    "a table and a query": (
+        "[data]",
+        '[data]\nquery = "select 1"',
+        "line 10, data: the data are either table",
+    ),
+    "a query in two places": (
+        'table = "rows.parquet"',
+        'query = "select 1"\nquery_file = "rows.parquet"',
+        "line 10, data: the data are either table",
+    ),
+    "an empty query": ('table = "rows.parquet"', 'query = ""', "line 11, data.query: must be text that is"),
+    "a database without a query": (
+        "[data]",
+        '[data]\ndatabase = "service=x"',
+        "database belongs to query or",
+    ),
+    "a query with a date": (
+        'table = "rows.parquet"',
+        'query = "x"\nas_of = 2025-06-30',
+        "as_of, a date such as",
     ),
     "tables without a date": (
         'table = "rows.parquet"',

@@ -288,6 +288,32 @@ def test_nothing_reads_past_the_gate_of_a_contract_with_consent(tmp_path: Path, 
     assert len(rows_from_table(pa.table(COLUMNS), contract, role=Role.PLATFORM, gate=ADMITTED)) == 4
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty: write the SELECT"),
+        (b" \n", "is empty"),
+        (b"select '\xff'", "cannot be read as UTF-8"),
+    ],
+)
+def test_a_file_without_a_statement_is_refused(
+    tmp_path: Path, contract: Contract, content: bytes, message: str
+) -> None:
+    (tmp_path / "rows.sql").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        load_rows(DataSource(query_file=tmp_path / "rows.sql"), contract, role=Role.PLATFORM, day=DAY)
+
+
+def test_a_database_that_is_not_there_refuses(tmp_path: Path, contract: Contract) -> None:
+    pytest.importorskip("psycopg", reason="the extra sql is not installed")
+    data = DataSource(query=f"select '{CANARY}'", database=f"host={tmp_path} user=hunter2")
+    with pytest.raises(DataError, match="there is no connection to the database") as told:
+        load_rows(data, contract, role=Role.PLATFORM, day=DAY)
+    assert told.value.__suppress_context__
+    for unsaid in (CANARY, "hunter2", str(tmp_path)):
+        assert unsaid not in str(told.value)
+
+
 # Operational tables.
 
 SHIPPED = (Path(__file__).parents[3] / "simulations" / "contracts" / "consortium.toml").read_text()

@@ -14,6 +14,7 @@ import pytest
 from fedscore.contract import Contract, Role
 from fedscore.data import Rows, read_rows, rows_from_table, sources, training_rows
 from fedscore.data.columns import ColumnReader
+from fedscore.data.problems import Problems
 from fedscore.errors import DataError
 
 GOOD: dict[str, Any] = {
@@ -122,6 +123,16 @@ def test_numbers_of_every_type_are_the_same(contract: Contract, name: str, kind:
     for array in (values, values.dictionary_encode()):
         rows = rows_from_table(table_of(**{name: array}), contract, role=Role.PLATFORM)
         assert same(rows, rows_from_table(table_of(), contract, role=Role.PLATFORM))
+
+
+def test_a_decimal_is_the_number_that_its_digits_write() -> None:
+    """Or a value on an edge would fall into another cell than the same value in a column of floats."""
+    texts = [f"{cents // 100}.{cents % 100:02}0" for cents in range(0, 100_000, 7)]
+    for kind in (pa.decimal128(12, 3), pa.decimal256(40, 3)):
+        array = pa.array([Decimal(text) for text in texts] + [None], kind)
+        found = ColumnReader(Problems("a table")).numbers(array, "amount")
+        assert found[:-1].tolist() == [float(text) for text in texts]
+        assert np.isnan(found[-1])
 
 
 def test_nan_null_and_a_column_of_nulls_are_missing(contract: Contract) -> None:
