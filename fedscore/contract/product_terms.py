@@ -47,5 +47,5 @@ class MonitoringTerms(Term):
     """The fingerprint of the card, from `fedscore card show`."""
 
     outcomes: Annotated[bool, Field(strict=True)] = True
-    """Whether the rows' outcomes are known by now; with false no column of outcomes is read, and distributions
-    alone are compared."""
+    """Whether the rows' outcomes are known by now; with false no column of outcomes is read, and
+    distributions alone are compared."""
