@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fedscore.card import Card
-from fedscore.contract import Learner
+from fedscore.contract import Learner, Split
 from fedscore.errors import ScenarioError
 from fedscore.learners.neural.extra import require_neural_extra
 from fedscore.learners.neural.model import NeuralModel
@@ -22,7 +22,15 @@ from simulations.lookup import find_contract, find_data
 from simulations.report import ReportContent, render
 from simulations.results import Results
 from simulations.runner import Job, available_processors, jobs_of, run_jobs
-from simulations.scenario import NAIVE, Baseline, LoadedScenario, Scenario, SplitKind, load_scenario
+from simulations.scenario import (
+    NAIVE,
+    Baseline,
+    LoadedScenario,
+    Scenario,
+    SplitKind,
+    SplitTerms,
+    load_scenario,
+)
 from simulations.variants import contract_of
 
 __all__ = ["Watcher", "simulate"]
@@ -135,16 +143,21 @@ def _ceremony(ground: Ground, watcher: Watcher) -> SimulatedKeys | None:
     return hold_ceremony(ground.contract, key_bits=terms.key_bits)
 
 
+def _split_in_words(terms: SplitTerms, agreed: Split) -> str:
+    if terms.kind is SplitKind.RANDOM:
+        return (
+            f"For every seed {terms.test_share:.0%} of the rows were set apart for testing at random, "
+            "stratified by outcome."
+        )
+    if agreed.test_from is not None:
+        return f"Rows of {agreed.test_from} and later were set apart for testing."
+    return f"{agreed.test_share:.0%} of the people were set apart for testing by the contract's keyed hash."
+
+
 def _introduction(loaded: LoadedScenario, ground: Ground) -> tuple[str, ...]:
     terms = loaded.terms
     rows = next(iter(ground.rows.values()))
-    split = (
-        f"For every seed {terms.split.test_share:.0%} of the rows were set apart for testing at random, "
-        "stratified by outcome."
-        if terms.split.kind is SplitKind.RANDOM
-        else f"{ground.contract.split.test_share:.0%} of the people were set apart for testing by the "
-        "contract's keyed hash."
-    )
+    split = _split_in_words(terms.split, ground.contract.split)
     dealt = (
         f"{ground.path.name}: {len(rows):,} rows, of which {rows.outcome.mean():.2%} are bad, dealt to "
         f"{len(ground.contract.parties)} parties ({terms.parties.kind}). {split}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sys
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from benchmarks.rows_memory import Found, Setting, measure, write_rows
+from benchmarks.rows_memory import Found, Setting, main, measure, write_rows
 
 FEW, MANY = 100_000, 1_000_000
 
@@ -33,3 +36,16 @@ def test_ten_million_rows_fit_into_two_gigabytes(tmp_path: Path) -> None:
         assert found.sums == 9
         peaks[rows] = found.peak_megabytes
     assert peaks[MANY] - peaks[FEW] < (2000 - peaks[FEW]) / 10, peaks
+
+
+def test_the_benchmark_tells_what_it_found() -> None:
+    app = typer.Typer()
+    app.command()(main)
+    done = CliRunner().invoke(
+        app, ["--rows", "3000", "--characteristics", "5", "--test-share", "0.5", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    [found] = json.loads(done.stdout)
+    assert (found["rows"], found["characteristics"], found["sums"]) == (3000, 5, 9)
+    assert 1300 < found["trained_on"] < 1700
+    assert 0 < found["before_megabytes"] <= found["load_megabytes"] <= found["peak_megabytes"]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from fedscore.contract import Contract
+from fedscore.contract import Contract, Split
 from fedscore.data import Rows, is_test
 from fedscore.errors import ScenarioError
 from simulations.partition import LEFT_OUT, by_column, dirichlet, iid
@@ -92,3 +94,14 @@ def test_a_random_split_of_persons_is_refused(
 def test_outcomes_that_do_not_suffice_are_refused(outcome: list[int], share: float, expected: str) -> None:
     with pytest.raises(ScenarioError, match=expected):
         random_split(np.array(outcome, dtype=np.int8), test_share=share, seed=1)
+
+
+def test_a_hash_split_follows_the_contract_where_that_splits_by_date(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    late = np.arange(100) % 3 == 0
+    rows = replace(make_rows(100, 1), late=late)
+    dated = Split(test_share=0.0, key="k", column="as_of", test_from=dt.date(2017, 5, 1))
+    contract = tiny_contract.model_copy(update={"split": dated})
+    terms = SplitTerms.model_validate({"kind": "hash"})
+    assert held_out(rows, contract, terms, seed=1).tolist() == late.tolist()
