@@ -33,7 +33,7 @@ def test_the_client_of_the_guide_gets_a_score(
     ):
         assert code.count(f'"{name}"') == 1
         code = code.replace(f'"{name}"', repr(here))
-    assert len(code.splitlines()) <= 20
+    assert len(code.splitlines()) <= 25
     names: dict[str, object] = {}
     exec(compile(code, "guide-scoring.md", "exec"), names)  # noqa: S102 - the guide's own lines
     channel = names["channel"]
