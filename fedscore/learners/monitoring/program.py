@@ -17,8 +17,8 @@ from fedscore.card import Card
 from fedscore.contract import Contract
 from fedscore.errors import CardError
 from fedscore.estimates import OUTCOMES, OutcomeSums
-from fedscore.estimates.strategy import SumBound
 from fedscore.learners.monitoring.queries import GradeOutcomes, Histogram, Outcomes, Scores
+from fedscore.learners.planning import planned_sum
 from fedscore.learners.program import Steps
 from fedscore.learners.scorecard.axes import Axes
 from fedscore.monitoring import Counts, KnownOutcomes, Layout, Past, monitoring_report
@@ -79,8 +79,8 @@ class Monitoring:
             return of_rows
         return (
             *of_rows,
-            _planned("outcomes", OUTCOMES_SHARE, OUTCOMES),
-            _planned("outcomes by grade", GRADES_SHARE, grade_sum_bound(MOST_GRADES)),
+            planned_sum("outcomes", OUTCOMES_SHARE, OUTCOMES),
+            planned_sum("outcomes by grade", GRADES_SHARE, grade_sum_bound(MOST_GRADES)),
         )
 
     def steps(self) -> Steps:
@@ -156,14 +156,3 @@ def require_watched(contract: Contract, card: Card) -> Card:
         )
     Layout(card)
     return card
-
-
-def _planned(name: str, share: Fraction, bound: SumBound) -> PlannedSum:
-    return PlannedSum(
-        name=name,
-        share=share,
-        sensitivity_squared=bound.sensitivity_squared,
-        largest=bound.largest,
-        integral=False,
-        dimension_limit=bound.dimension_limit,
-    )

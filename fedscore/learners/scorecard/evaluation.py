@@ -19,7 +19,8 @@ from fedscore.estimates.calibration import brier, calibration_curve, calibration
 from fedscore.estimates.interval import LEVEL
 from fedscore.estimates.plan import EvaluationPlan, PointsToOdds, Reference, ScoreGrid
 from fedscore.estimates.ranking import auc, gini, ks, recall_at
-from fedscore.estimates.strategy import Measured, Strategy, SumBound
+from fedscore.estimates.strategy import Measured, Strategy
+from fedscore.learners.planning import planned_sum
 from fedscore.learners.scorecard.groups import GroupSum, group_measures, group_sum_bound
 from fedscore.learners.scorecard.measures import as_measure
 from fedscore.sums import Patterns, PlannedSum, Query, Released, Side, TabulatedContributions, Update
@@ -60,7 +61,7 @@ def evaluation_plan(contract: Contract) -> tuple[PlannedSum, ...]:
     ]
     if contract.groups:
         sums.append(("groups", for_groups, group_sum_bound(contract)))
-    return tuple(_planned(name, share, bound) for name, share, bound in sums)
+    return tuple(planned_sum(name, share, bound, side=Side.TEST) for name, share, bound in sums)
 
 
 def evaluated(card: Card, contract: Contract) -> Generator[Query | Update, Released, Card]:
@@ -134,18 +135,6 @@ class _Outcomes(Query):
             patterns=self._patterns,
             cells=self._reference.cell_of(self._card.score(rows.cells), rows.outcome),
         )
-
-
-def _planned(name: str, share: Fraction, bound: SumBound) -> PlannedSum:
-    return PlannedSum(
-        name=name,
-        share=share,
-        sensitivity_squared=bound.sensitivity_squared,
-        largest=bound.largest,
-        integral=False,
-        dimension_limit=bound.dimension_limit,
-        side=Side.TEST,
-    )
 
 
 def _measured(strategy: Strategy, released: Released) -> Measured:

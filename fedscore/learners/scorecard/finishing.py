@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from fedscore.card import Card
 from fedscore.contract import Contract, GradeTerms
+from fedscore.learners.planning import planned_sum
 from fedscore.learners.scorecard.calibration import calibrate, calibrated
 from fedscore.learners.scorecard.evaluation import evaluated, evaluation_plan
 from fedscore.learners.scorecard.grading import grades_of, score_bands
@@ -27,17 +28,9 @@ def finishing_plan(contract: Contract, of_training: Iterable[PlannedSum]) -> tup
     planned = tuple(of_training)
     if contract.grades is not None:
         share = Fraction(contract.grades.budget_share).limit_denominator(10**6)
-        bound = score_sum_bound()
         planned = (
             *(replace(one, share=one.share * (1 - share)) for one in planned),
-            PlannedSum(
-                name="scores",
-                share=share,
-                sensitivity_squared=bound.sensitivity_squared,
-                largest=bound.largest,
-                integral=False,
-                dimension_limit=bound.dimension_limit,
-            ),
+            planned_sum("scores", share, score_sum_bound()),
         )
     return (*planned, *evaluation_plan(contract))
 
