@@ -102,9 +102,7 @@ def draw_run(
     parties = [party.name for party in contract.parties]
     # Forked, as the worker processes of a careless deployment would be: whatever draws from a state that
     # two processes share shows here.
-    with ProcessPoolExecutor(
-        min(2, len(parties)), mp_context=multiprocessing.get_context("fork"), initializer=_begin
-    ) as pool:
+    with ProcessPoolExecutor(min(2, len(parties)), mp_context=multiprocessing.get_context("fork")) as pool:
         while not agenda.is_finished(openings):
             query, request = agenda.next_sum(openings)
             if not isinstance(query, Query):
@@ -125,10 +123,6 @@ def draw_run(
             )
             openings.append(np.sum([noisy for noisy, _ in vectors], axis=0))
     return DrawnRun(sums=tuple(sums))
-
-
-def _begin() -> None:
-    """Nothing to set up: a node's process begins with what it has inherited."""
 
 
 def _vectors(
