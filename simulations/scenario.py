@@ -26,6 +26,7 @@ from pydantic import (
 from fedscore.contract import CommitteeTerms, FindingLevel, NoiseMode, Role, Training
 from fedscore.contract.encryption_rules import committee_problems
 from fedscore.errors import ScenarioError
+from simulations.audit.terms import AuditTerms
 from simulations.deployment import DeploymentTerms
 from simulations.federation import EncryptionMode
 from simulations.learner_terms import LearnerTerms, noise_of
@@ -277,6 +278,7 @@ class Scenario(_Section):
     learner: LearnerTerms = LearnerTerms()
     privacy: PrivacyGrid = PrivacyGrid()
     encryption: EncryptionChoice = EncryptionChoice()
+    audit: AuditTerms | None = None
     deployment: DeploymentTerms = DeploymentTerms()
 
     @property
