@@ -5,26 +5,27 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from fedscore.card import Card
 from fedscore.contract import CommitteeTerms, Contract, NoiseMode, Party, Role, load_contract
-from fedscore.data import Rows, rows_from_table, test_rows, training_rows
-from fedscore.metrics import auc
+from fedscore.data import rows_from_table, test_rows, training_rows
+from fedscore.errors import ScenarioError
 from server.coordinator import Observer
 from simulations import methods
 from simulations.dealing import Dealt
-from simulations.federation import EncryptionMode, FederationResult
+from simulations.federation import EncryptionMode
 from simulations.files import result_folder, write_card, write_whole
 from simulations.keys import hold_ceremony, keyed
+from simulations.outcomes import Outcome
 from simulations.report import PartyLine, ReportContent, render
-from simulations.results import Results, Run
+from simulations.results import Origin, Results
+from simulations.runner import available_processors
 from simulations.scenario import Baseline
 from simulations.synthetic import SyntheticConsortium, make_consortium
+from simulations.timings import Timings
+from simulations.versions import code_sha256, versions_of
 
 __all__ = ["DemoResult", "DemoWatcher", "run_demo"]
 
@@ -46,6 +47,7 @@ class DemoResult:
 
     Attributes:
         results: What `results.json` holds; the first run is the encrypted, private one.
+        timings: What `timings.json` holds.
         card: The federated card.
         contract: What it was trained under.
         parties: What taking part is worth to each organisation.
@@ -54,6 +56,7 @@ class DemoResult:
     """
 
     results: Results
+    timings: Timings
     card: Card
     contract: Contract
     parties: tuple[PartyLine, ...]
@@ -62,7 +65,7 @@ class DemoResult:
 
 
 def run_demo(*, out: Path, seed: int, people: int, watcher: DemoWatcher) -> DemoResult:
-    """Train on a synthetic consortium and write `report.html`, `card.json`, `results.json`, `results.csv`.
+    """Train on a synthetic consortium and write the report, the card, the results and their timings.
 
     Args:
         out: Folder for the files; others in it are left alone.
@@ -86,29 +89,38 @@ def run_demo(*, out: Path, seed: int, people: int, watcher: DemoWatcher) -> Demo
     keys = hold_ceremony(contract, key_bits=contract.encryption.key_bits)
     ceremony_seconds = time.perf_counter() - started
     watcher.stage("training one card over all organisations, encrypted")
-    own, result = methods.federated(
+    own = methods.federated(
         contract, dealt, seed=seed, encryption=EncryptionMode.PAILLIER, keys=keys, observer=watcher
     )
+    if not isinstance(own.trained, Card):
+        raise ScenarioError("the demo trained no card: this is a defect")
     watcher.stage("training what it is compared with")
-    baselines, local = _baselines(contract, dealt, seed=seed)
+    pooled, local, local_noise = _baselines(contract, dealt, seed=seed)
+    outcomes = (own, pooled, local, local_noise)
     demo = DemoResult(
         results=Results(
-            version=version("fedscore"),
-            created=datetime.now(UTC),
-            contract_hash=source.hash(),
+            versions=versions_of(),
+            code_sha256=code_sha256(),
+            origins=(Origin(contract_hash=source.hash(), data_sha256=None),),
             scenario=_scenario(consortium, contract),
-            runs=(own, *baselines),
+            runs=tuple(outcome.run for outcome in outcomes),
+            parties=(*own.parties, *local.parties),
         ),
-        card=result.card,
+        timings=Timings(
+            created=datetime.now(UTC),
+            processors=available_processors(),
+            runs=tuple(outcome.timing for outcome in outcomes),
+        ),
+        card=own.trained,
         contract=contract,
         parties=tuple(
             PartyLine(
-                party=name,
-                rows=len(dealt.training[name]),
-                local_auc=_own_auc(local[name].card, test) if name in local else None,
-                federated_auc=_own_auc(result.card, test),
+                party=federated.party,
+                rows=federated.training_rows,
+                local_auc=alone.auc,
+                federated_auc=federated.auc,
             )
-            for name, test in dealt.test.items()
+            for federated, alone in zip(own.parties, local.parties, strict=True)
         ),
         ceremony_seconds=ceremony_seconds,
         folder=folder,
@@ -128,29 +140,19 @@ def _dealt(consortium: SyntheticConsortium, contract: Contract) -> Dealt:
     return Dealt(training=training, test=test)
 
 
-def _baselines(
-    contract: Contract, dealt: Dealt, *, seed: int
-) -> tuple[tuple[Run, ...], dict[str, FederationResult]]:
-    local = methods.local_results(contract, dealt.training)
-    local_noise, _ = methods.federated(
+def _baselines(contract: Contract, dealt: Dealt, *, seed: int) -> tuple[Outcome, Outcome, Outcome]:
+    local_noise = methods.federated(
         contract.with_privacy(noise=NoiseMode.LOCAL),
         dealt,
         seed=seed,
         encryption=EncryptionMode.PLAIN,
         baseline=Baseline.LOCAL_NOISE,
     )
-    runs = (
+    return (
         methods.pooled_no_noise(contract, dealt, seed=seed),
-        methods.local_only(contract, dealt, seed=seed, local=local),
+        methods.local_only(contract, dealt, seed=seed),
         local_noise,
     )
-    return runs, local
-
-
-def _own_auc(card: Card, test: Rows) -> float | None:
-    if len(np.unique(test.outcome)) < 2:
-        return None
-    return auc(test.outcome, card.probability(test.cells))
 
 
 def _scenario(consortium: SyntheticConsortium, contract: Contract) -> dict[str, Any]:
@@ -174,12 +176,14 @@ def _scenario(consortium: SyntheticConsortium, contract: Contract) -> dict[str, 
 
 def _write(demo: DemoResult, dealt: Dealt) -> None:
     demo.results.write(demo.folder)
+    demo.timings.write(demo.folder)
     write_card(demo.card, demo.folder)
     page = render(
         ReportContent(
             title="fedscore demo: one scorecard over a synthetic consortium",
             introduction=_introduction(demo, dealt),
             results=demo.results,
+            timings=demo.timings,
             trained=demo.card,
             contract=demo.contract,
             parties=demo.parties,

@@ -1,13 +1,15 @@
-"""The federated run and what it is compared with: each trains, scores the same test rows, gives one `Run`."""
+"""The federated run and what it is compared with: each trains, and scores the same test rows."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +17,20 @@ import numpy.typing as npt
 from fedscore.contract import Contract, NoiseMode
 from fedscore.data import Rows
 from fedscore.errors import ScenarioError
+from fedscore.learners.program import Trained
 from fedscore.metrics import auc, brier, calibration_error, ks
+from fedscore.sums.stages import Stage
 from privacy.dp.accounting import Guarantee
 from server.coordinator import Observer
 from simulations.dealing import Dealt
 from simulations.federation import EncryptionMode, FederationResult, train_alone, train_federation
 from simulations.keys import SimulatedKeys
 from simulations.lightgbm_ceiling import ceiling_probabilities, raw_values
+from simulations.outcomes import Outcome
 from simulations.prv_estimate import prv_estimate
-from simulations.results import Run
+from simulations.results import PartyRun, Run
 from simulations.scenario import Baseline
+from simulations.timings import Timing
 
 __all__ = [
     "LIGHTGBM",
@@ -33,6 +39,7 @@ __all__ = [
     "local_only",
     "local_results",
     "measure",
+    "openings_sha256",
     "pooled_lightgbm",
     "pooled_no_noise",
 ]
@@ -85,7 +92,7 @@ def federated(
     keys: SimulatedKeys | None = None,
     baseline: Baseline | None = None,
     observer: Observer | None = None,
-) -> tuple[Run, FederationResult]:
+) -> Outcome:
     """Train one card or one model over all parties, with the noise that the contract says.
 
     Args:
@@ -107,6 +114,7 @@ def federated(
         test_rows=dealt.test,
     )
     test = dealt.pooled_test
+    trained = result.trained
     run = Run(
         learner=contract.learner,
         baseline=baseline,
@@ -122,26 +130,42 @@ def federated(
         rounds=result.rounds,
         values_per_party=result.values_per_party,
         bytes_per_party=result.bytes_per_party,
-        seconds=result.seconds,
-        epsilon_prv=None if result.guarantee is None else prv_estimate(result.trained.privacy),
-        **{f"{stage}_seconds": seconds for stage, seconds in result.stages.items()},
-        **measure(test.outcome, result.trained.probability(test.cells)).fields,
+        openings_sha256=openings_sha256(result.openings),
+        epsilon_prv=None if result.guarantee is None else prv_estimate(trained.privacy),
+        **measure(test.outcome, trained.probability(test.cells)).fields,
     )
-    return run, result
+    return Outcome(
+        run=run,
+        timing=_timing(run, result.seconds, phases=result.phases, stages=result.stages),
+        parties=_worth_to_parties(run, contract, dealt, dict.fromkeys(dealt.training, trained)),
+        trained=trained,
+    )
 
 
-def pooled_no_noise(contract: Contract, dealt: Dealt, *, seed: int) -> Run:
+def openings_sha256(openings: Sequence[npt.NDArray[np.int64]]) -> str:
+    """A fingerprint of opened sums: the same for engines that do the same.
+
+    Args:
+        openings: Opened sums, in order.
+    """
+    digest = hashlib.sha256()
+    for opening in openings:
+        digest.update(np.ascontiguousarray(opening, dtype="<i8").tobytes())
+    return digest.hexdigest()
+
+
+def pooled_no_noise(contract: Contract, dealt: Dealt, *, seed: int) -> Outcome:
     """Train the same learner on everybody's rows in one place, without noise."""
     result = train_alone(contract, dealt.pooled_training)
     test = dealt.pooled_test
-    return _unprotected(
+    run = _unprotected(
         Baseline.POOLED_NO_NOISE,
         measure(test.outcome, result.trained.probability(test.cells)),
         contract=contract,
         parties=1,
         seed=seed,
-        seconds=result.seconds,
     )
+    return Outcome(run=run, timing=_timing(run, result.seconds))
 
 
 def local_results(contract: Contract, training: Mapping[str, Rows]) -> dict[str, FederationResult]:
@@ -161,24 +185,22 @@ def local_results(contract: Contract, training: Mapping[str, Rows]) -> dict[str,
     }
 
 
-def local_only(
-    contract: Contract, dealt: Dealt, *, seed: int, local: Mapping[str, FederationResult] | None = None
-) -> Run:
-    """The mean over parties of what each one's own card or model is worth on all test rows.
+def local_only(contract: Contract, dealt: Dealt, *, seed: int) -> Outcome:
+    """What each party's own card or model is worth: on all test rows, in the mean, and on its own.
 
     Args:
         contract: Whose learner is trained.
         dealt: Who holds which rows.
         seed: What the rows were dealt by.
-        local: What was trained before; trained here if left out.
 
     Returns:
-        Means of the metrics; `seconds` is that of the slowest party, since parties train at the same time.
+        A run of the means of the metrics over the parties that can train. It took as long as the slowest
+        party, since parties train at the same time.
 
     Raises:
         ScenarioError: No party has rows of both outcomes.
     """
-    results = local_results(contract, dealt.training) if local is None else local
+    results = local_results(contract, dealt.training)
     if not results:
         raise ScenarioError(
             "no party has training rows of both outcomes, so none can train by itself: use fewer parties"
@@ -188,19 +210,18 @@ def local_only(
     mean = Measured(
         **{key: statistics.fmean(one.fields[key] for one in measured) for key in measured[0].fields}
     )
-    return _unprotected(
-        Baseline.LOCAL_ONLY,
-        mean,
-        contract=contract,
-        parties=len(dealt.training),
-        seed=seed,
-        seconds=max(result.seconds for result in results.values()),
+    run = _unprotected(Baseline.LOCAL_ONLY, mean, contract=contract, parties=len(dealt.training), seed=seed)
+    cards = {party: results[party].trained if party in results else None for party in dealt.training}
+    return Outcome(
+        run=run,
+        timing=_timing(run, max(result.seconds for result in results.values())),
+        parties=_worth_to_parties(run, contract, dealt, cards),
     )
 
 
 def pooled_lightgbm(
     contract: Contract, dealt: Dealt, path: Path, *, seed: int, number_rows: bool = False
-) -> Run:
+) -> Outcome:
     """Train LightGBM on everybody's raw columns in one place: the ceiling.
 
     Args:
@@ -218,15 +239,15 @@ def pooled_lightgbm(
         raw_values(path, contract, test.ids, number_rows=number_rows),
         seed=seed,
     )
-    return _unprotected(
+    run = _unprotected(
         Baseline.POOLED_LIGHTGBM,
         measure(test.outcome, probability),
         contract=contract,
         parties=1,
         seed=seed,
-        seconds=time.perf_counter() - started,
         learner=LIGHTGBM,
     )
+    return Outcome(run=run, timing=_timing(run, time.perf_counter() - started))
 
 
 def _unprotected(
@@ -236,7 +257,6 @@ def _unprotected(
     contract: Contract,
     parties: int,
     seed: int,
-    seconds: float,
     learner: str | None = None,
 ) -> Run:
     return Run(
@@ -254,9 +274,48 @@ def _unprotected(
         rounds=0,
         values_per_party=0,
         bytes_per_party=0,
-        seconds=seconds,
         **measured.fields,
     )
+
+
+def _timing(
+    run: Run, seconds: float, *, phases: int = 0, stages: Mapping[Stage, float] = MappingProxyType({})
+) -> Timing:
+    return Timing(
+        learner=run.learner,
+        baseline=run.baseline,
+        noise=run.noise,
+        epsilon=run.epsilon,
+        seed=run.seed,
+        seconds=seconds,
+        phases=phases,
+        **{f"{stage}_seconds": spent for stage, spent in stages.items()},
+    )
+
+
+def _worth_to_parties(
+    run: Run, contract: Contract, dealt: Dealt, trained: Mapping[str, Trained | None]
+) -> tuple[PartyRun, ...]:
+    roles = {party.name: party.role for party in contract.parties}
+    return tuple(
+        PartyRun(
+            baseline=run.baseline,
+            epsilon=run.epsilon,
+            seed=run.seed,
+            party=party,
+            role=roles[party],
+            training_rows=len(dealt.training[party]),
+            test_rows=len(dealt.test[party]),
+            auc=_own_auc(card, dealt.test[party]),
+        )
+        for party, card in trained.items()
+    )
+
+
+def _own_auc(trained: Trained | None, test: Rows) -> float | None:
+    if trained is None or len(np.unique(test.outcome)) < 2:
+        return None
+    return auc(test.outcome, trained.probability(test.cells))
 
 
 def _epsilon(guarantee: Guarantee | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The public recipe (Flower with Opacus) on a scenario's rows: what goes in, and the `Run` that comes out."""
+"""The public recipe (Flower with Opacus) on a scenario's rows: what goes in, and what comes out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from fedscore.learners.neural.architecture import Architecture
 from fedscore.learners.neural.inputs import Inputs, grid_inputs
 from simulations.dealing import Dealt
 from simulations.methods import measure
+from simulations.outcomes import Outcome
 from simulations.results import Run
 from simulations.scenario import Baseline
+from simulations.timings import Timing
 
 __all__ = ["naive_flower_opacus"]
 
 
 def naive_flower_opacus(
     contract: Contract, dealt: Dealt, *, baseline: Baseline, terms: NeuralTerms, seed: int
-) -> Run:
+) -> Outcome:
     """Follow the recipe with the contract's epsilon, and price what it really did.
 
     The model has the layers of the neural learner, and sees the same inputs: those of public grids. Evidence
@@ -65,7 +67,7 @@ def naive_flower_opacus(
     )
     rules = contract.rows
     one_record = rules.organisations_per_person * rules.rows_per_person == 1
-    return Run(
+    run = Run(
         learner=Learner.NEURAL,
         baseline=baseline,
         private=True,
@@ -81,9 +83,19 @@ def naive_flower_opacus(
         rounds=result.rounds,
         values_per_party=result.rounds * Architecture.of(terms, len(inputs)).parameters,
         bytes_per_party=result.bytes_per_party,
-        seconds=result.seconds,
         **measure(test.outcome, result.probability).fields,
     )
+    # Every round of averaging is one exchange.
+    timing = Timing(
+        learner=run.learner,
+        baseline=baseline,
+        noise=run.noise,
+        epsilon=run.epsilon,
+        seed=seed,
+        seconds=result.seconds,
+        phases=result.rounds,
+    )
+    return Outcome(run=run, timing=timing)
 
 
 def _features(inputs: Inputs, rows: Rows) -> np.typing.NDArray[np.float32]:

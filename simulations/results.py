@@ -1,4 +1,8 @@
-"""What an experiment found: one object per run, a summary over seeds, and what it all came from."""
+"""What an experiment found: one object per run, a summary over seeds, and what it all came from.
+
+Nothing here knows what time it is or how long anything took: results are a function of scenario, data and
+versions alone. Wall clocks are in `simulations.timings`.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +13,20 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from fedscore.contract import NoiseMode
+from fedscore.contract import NoiseMode, Role
 from fedscore.errors import ScenarioError
 from simulations.files import write_whole
 from simulations.paired import paired_gap
 from simulations.scenario import Baseline
 
-__all__ = ["Results", "Run", "Summary", "summarise"]
+__all__ = ["AuditFound", "Origin", "PartyRun", "Results", "Run", "Summary", "summarise"]
 
-_Key = tuple[str, Baseline | None, NoiseMode, float | None]
+_Place = tuple[tuple[str, str], ...]
+_Key = tuple[_Place, str, Baseline | None, NoiseMode, float | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,8 @@ class Run:
     """One training and what it scored on the test rows.
 
     Attributes:
+        variation: The coordinates in the scenario's sweep: dotted key and value as TOML text; empty without a
+            sweep.
         learner: What was trained: `scorecard`, `neural` or `lightgbm`.
         baseline: What it is compared as, or None for the scenario's own run.
         private: Whether a differential-privacy guarantee holds.
@@ -51,16 +57,14 @@ class Run:
         rounds: Sums that left the parties; 0 where nothing was exchanged.
         values_per_party: Numbers that each party sent.
         bytes_per_party: Bytes that each party sent.
-        seconds: Duration of the training.
-        encrypt_seconds: Of it, encryption of all parties; 0 where nothing is encrypted, like the next three.
-        prove_seconds: Proofs of plaintext knowledge and signatures.
-        verify_seconds: Their verification by the server and by every committee member.
-        open_seconds: Partial openings, their combination, and its checks.
+        openings_sha256: SHA-256 over all opened sums of a federated run, in order, each as little-endian
+            integers of 64 bits; None where nothing was opened.
         epsilon_reported: What the tools that trained would have printed, where it is not the truth.
         epsilon_prv: Opacus' PRV estimate of `epsilon_spent`, where records were sampled: an estimate, usually
             lower; `epsilon_spent` is the promise.
     """
 
+    variation: Mapping[str, str] = field(default_factory=dict)
     learner: str
     baseline: Baseline | None
     private: bool
@@ -80,28 +84,76 @@ class Run:
     rounds: int
     values_per_party: int
     bytes_per_party: int
-    seconds: float
-    encrypt_seconds: float = 0.0
-    prove_seconds: float = 0.0
-    verify_seconds: float = 0.0
-    open_seconds: float = 0.0
+    openings_sha256: str | None = None
     epsilon_reported: float | None = None
     epsilon_prv: float | None = None
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+        for one in dataclasses.fields(self):
+            value = getattr(self, one.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ScenarioError(
-                    f"a run's {field.name} is not finite: an infinite epsilon is written as None"
+                    f"a run's {one.name} is not finite: an infinite epsilon is written as None"
                 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """A method at one epsilon, over its seeds.
+class PartyRun:
+    """What one training is worth to one party, on its own test rows.
 
     Attributes:
+        variation: As in `Run`.
+        baseline: None for the federated card or model, `local-only` for the party's own.
+        epsilon: The record-level epsilon asked for; None where it is infinite.
+        seed: What everything random was drawn from.
+        party: Its name.
+        role: Its role.
+        training_rows: Number of its training rows.
+        test_rows: Number of its test rows.
+        auc: Exact, on its own test rows; None where they have one outcome only, or where it could train
+            nothing by itself.
+    """
+
+    variation: Mapping[str, str] = field(default_factory=dict)
+    baseline: Baseline | None
+    epsilon: float | None
+    seed: int
+    party: str
+    role: Role
+    training_rows: int
+    test_rows: int
+    auc: float | None
+
+
+class AuditFound(Protocol):
+    """What an audit of one variation at one epsilon found, as far as a file of results needs to know it."""
+
+    def to_document(self) -> dict[str, Any]:
+        """The finding as JSON has it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What one variation of a scenario was made from.
+
+    Attributes:
+        variation: As in `Run`; empty for the only variation of a scenario without a sweep.
+        contract_hash: Hash of the contract as its file has it.
+        data_sha256: SHA-256 of the data file; None where people were invented.
+    """
+
+    variation: Mapping[str, str] = field(default_factory=dict)
+    contract_hash: str
+    data_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A method at one epsilon in one variation, over its seeds.
+
+    Attributes:
+        variation: As in `Run`.
         learner: What was trained.
         baseline: What it is compared as, or None for the scenario's own run.
         noise: Who added noise.
@@ -121,6 +173,7 @@ class Summary:
             single seed.
     """
 
+    variation: Mapping[str, str] = field(default_factory=dict)
     learner: str
     baseline: Baseline | None
     noise: NoiseMode
@@ -142,53 +195,75 @@ class Results:
     """Everything that `results.json` holds.
 
     Attributes:
-        version: Version of fedscore.
-        created: When the experiment ended, with its time zone.
-        contract_hash: Hash of the contract as its file has it.
-        scenario: The experiment as it was run, overrides included.
-        runs: In the order of the scenario's seeds and epsilons; the federated runs come first.
+        versions: Of fedscore, Python, and the packages that decide figures, by name.
+        code_sha256: Hash of fedscore's own source files.
+        origins: Contract and data of each variation, in the order of the sweep; at least one.
+        scenario: The experiment as it was run, overrides included; of a sweep, as its first variation was.
+        runs: Variation by variation, in the order of the scenario's seeds and epsilons; the federated runs
+            come first in each.
+        parties: What the federated cards and the local ones are worth to each party; in the same order.
+        audits: What audits found; empty where the scenario asks for none.
     """
 
-    version: str
-    created: datetime
-    contract_hash: str
+    versions: Mapping[str, str]
+    code_sha256: str
+    origins: Sequence[Origin]
     scenario: Mapping[str, Any]
     runs: Sequence[Run]
+    parties: Sequence[PartyRun] = ()
+    audits: Sequence[AuditFound] = ()
 
     @property
     def summary(self) -> tuple[Summary, ...]:
-        """The runs by method and epsilon."""
+        """The runs by variation, method and epsilon."""
         return summarise(self.runs)
 
     def to_json(self) -> str:
         """The object of `results.json`, strict JSON (no NaN, no infinity), with a line break at its end."""
         document = {
-            "fedscore": self.version,
-            "created": self.created.isoformat(timespec="seconds"),
-            "contract_hash": self.contract_hash,
+            "versions": self.versions,
+            "code_sha256": self.code_sha256,
+            "origins": [dataclasses.asdict(origin) for origin in self.origins],
             "scenario": self.scenario,
             "runs": [dataclasses.asdict(run) for run in self.runs],
             "summary": [dataclasses.asdict(summary) for summary in self.summary],
+            "parties": [dataclasses.asdict(party) for party in self.parties],
+            "audits": [audit.to_document() for audit in self.audits],
         }
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
-        """The runs, one a line, under a line of names; what is null in JSON is empty here."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(Run)], lineterminator="\n")
-        writer.writeheader()
-        for run in self.runs:
-            writer.writerow({key: _plain(value) for key, value in dataclasses.asdict(run).items()})
-        return text.getvalue()
+        """The runs, one a line, under a line of names; what is null in JSON is empty here.
+
+        Each swept key is a column of its own, before all others.
+        """
+        return _table(Run, self.runs)
+
+    def parties_csv(self) -> str:
+        """What `parties` holds, in the same form."""
+        return _table(PartyRun, self.parties)
 
     def write(self, folder: Path) -> None:
-        """Write `results.json` and `results.csv`, each in one step.
+        """Write `results.json`, `results.csv` and `parties.csv`, each in one step.
 
         Raises:
             ScenarioError: A file cannot be written.
         """
         write_whole(folder / "results.json", self.to_json())
         write_whole(folder / "results.csv", self.to_csv())
+        write_whole(folder / "parties.csv", self.parties_csv())
+
+
+def _table(kind: type[Run | PartyRun], entries: Sequence[Run | PartyRun]) -> str:
+    swept = list(dict.fromkeys(key for entry in entries for key in entry.variation))
+    names = [one.name for one in dataclasses.fields(kind) if one.name != "variation"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*swept, *names])
+    for entry in entries:
+        coordinates = [entry.variation.get(key, "") for key in swept]
+        writer.writerow([*coordinates, *(_plain(getattr(entry, name)) for name in names)])
+    return text.getvalue()
 
 
 def _plain(value: object) -> object:
@@ -196,19 +271,32 @@ def _plain(value: object) -> object:
 
 
 def summarise(runs: Sequence[Run]) -> tuple[Summary, ...]:
-    """Bring runs together by learner, baseline, noise and epsilon, in the order in which they first appear.
+    """Bring runs together by variation, method and epsilon, in the order of their first runs.
+
+    Differences are within one variation alone.
 
     Args:
-        runs: Any runs; at most one of each method, epsilon and seed.
+        runs: Any runs; at most one of each variation, method, epsilon and seed.
     """
     groups: dict[_Key, list[Run]] = {}
     for run in runs:
-        groups.setdefault((run.learner, run.baseline, run.noise, run.epsilon), []).append(run)
-    ceiling = _by_seed(run for run in runs if run.baseline is Baseline.POOLED_LIGHTGBM)
-    own = {
-        epsilon: _by_seed(group) for (_, baseline, _, epsilon), group in groups.items() if baseline is None
-    }
-    return tuple(_summary(key, group, ceiling, own) for key, group in groups.items())
+        key = (_place(run), run.learner, run.baseline, run.noise, run.epsilon)
+        groups.setdefault(key, []).append(run)
+    ceilings: dict[_Place, list[Run]] = {}
+    own: dict[_Place, dict[float | None, Mapping[int, float]]] = {}
+    for (place, _, baseline, _, epsilon), group in groups.items():
+        if baseline is Baseline.POOLED_LIGHTGBM:
+            ceilings.setdefault(place, []).extend(group)
+        if baseline is None:
+            own.setdefault(place, {})[epsilon] = _by_seed(group)
+    return tuple(
+        _summary(group, _by_seed(ceilings.get(key[0], ())), own.get(key[0], {}))
+        for key, group in groups.items()
+    )
+
+
+def _place(run: Run) -> _Place:
+    return tuple(run.variation.items())
 
 
 def _by_seed(runs: Iterable[Run]) -> dict[int, float]:
@@ -216,19 +304,17 @@ def _by_seed(runs: Iterable[Run]) -> dict[int, float]:
 
 
 def _summary(
-    key: _Key,
-    runs: Sequence[Run],
-    ceiling: Mapping[int, float],
-    own: Mapping[float | None, Mapping[int, float]],
+    runs: Sequence[Run], ceiling: Mapping[int, float], own: Mapping[float | None, Mapping[int, float]]
 ) -> Summary:
-    learner, baseline, noise, epsilon = key
+    first = runs[0]
     to_lightgbm = paired_gap(ceiling, _by_seed(runs))
-    gap = None if baseline is None else paired_gap(_counterpart(epsilon, own), _by_seed(runs))
+    gap = None if first.baseline is None else paired_gap(_counterpart(first.epsilon, own), _by_seed(runs))
     return Summary(
-        learner=learner,
-        baseline=baseline,
-        noise=noise,
-        epsilon=epsilon,
+        variation=first.variation,
+        learner=first.learner,
+        baseline=first.baseline,
+        noise=first.noise,
+        epsilon=first.epsilon,
         epsilon_spent=_largest(run.epsilon_spent for run in runs),
         epsilon_reported=_largest(run.epsilon_reported for run in runs),
         epsilon_prv=_largest(run.epsilon_prv for run in runs),

@@ -8,16 +8,15 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedscore.contract import NoiseMode
-from fedscore.learners.program import Trained
 from simulations import methods
 from simulations.dealing import Ground, deal_rows
 from simulations.federation import EncryptionMode
 from simulations.keys import SimulatedKeys
 from simulations.naive_baseline import naive_flower_opacus
-from simulations.results import Run
+from simulations.outcomes import Outcome
 from simulations.scenario import NAIVE, Baseline, Scenario
 from simulations.variants import contract_of, neural_terms
 
@@ -41,19 +40,6 @@ class Job:
     seed: int
     baseline: Baseline | None
     epsilon: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a job gave.
-
-    Attributes:
-        run: The row of the results.
-        trained: The card or the model, of the scenario's own runs alone.
-    """
-
-    run: Run
-    trained: Trained | None
 
 
 def jobs_of(terms: Scenario) -> tuple[Job, ...]:
@@ -81,26 +67,25 @@ def perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
     contract = contract_of(job.baseline, ground.terms, ground.contract, epsilon=job.epsilon)
     match job.baseline:
         case None:
-            run, result = methods.federated(
+            return methods.federated(
                 contract, dealt, seed=job.seed, encryption=ground.terms.encryption.mode, keys=keys
             )
-            return Outcome(run=run, trained=result.trained)
         case Baseline.LOCAL_ONLY:
-            run = methods.local_only(contract, dealt, seed=job.seed)
+            return methods.local_only(contract, dealt, seed=job.seed)
         case Baseline.POOLED_NO_NOISE:
-            run = methods.pooled_no_noise(contract, dealt, seed=job.seed)
+            return methods.pooled_no_noise(contract, dealt, seed=job.seed)
         case Baseline.POOLED_LIGHTGBM:
             numbered = ground.terms.data.number_rows
-            run = methods.pooled_lightgbm(contract, dealt, ground.path, seed=job.seed, number_rows=numbered)
+            return methods.pooled_lightgbm(contract, dealt, ground.path, seed=job.seed, number_rows=numbered)
         case Baseline.NAIVE_FLOWER_OPACUS | Baseline.NAIVE_TUNED | Baseline.NAIVE_TUNED_TRUE as baseline:
             terms = neural_terms(ground.terms)
-            run = naive_flower_opacus(contract, dealt, baseline=baseline, terms=terms, seed=job.seed)
+            return naive_flower_opacus(contract, dealt, baseline=baseline, terms=terms, seed=job.seed)
         case _:
             # Federated under another contract. In plain: encryption would open the same integers.
-            run, _ = methods.federated(
+            outcome = methods.federated(
                 contract, dealt, seed=job.seed, encryption=EncryptionMode.PLAIN, baseline=job.baseline
             )
-    return Outcome(run=run, trained=None)
+            return replace(outcome, parties=(), trained=None)
 
 
 def run_jobs(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from simulations.keys import SimulatedKeys, hold_ceremony
 from simulations.lightgbm_ceiling import require_lightgbm
 from simulations.lookup import find_contract, find_data
 from simulations.report import ReportContent, render
-from simulations.results import Results
+from simulations.results import Origin, Results
 from simulations.runner import Job, available_processors, jobs_of, run_jobs
 from simulations.scenario import (
     NAIVE,
@@ -31,9 +31,11 @@ from simulations.scenario import (
     SplitTerms,
     load_scenario,
 )
+from simulations.timings import Timings
 from simulations.variants import contract_of
+from simulations.versions import code_sha256, file_sha256, versions_of
 
-__all__ = ["Watcher", "simulate"]
+__all__ = ["Simulated", "Watcher", "run_scenario", "simulate"]
 
 _NEURAL = frozenset({Baseline.NEURAL_SHARED, Baseline.NEURAL_LOCAL, *NAIVE})
 
@@ -54,6 +56,23 @@ class Watcher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """A finished experiment.
+
+    Attributes:
+        results: What `results.json` holds.
+        timings: What `timings.json` holds.
+        trained: The card or the model of the first run.
+        folder: Where the files are.
+    """
+
+    results: Results
+    timings: Timings
+    trained: Card | NeuralModel
+    folder: Path
+
+
 def simulate(
     scenario: str,
     *,
@@ -62,10 +81,8 @@ def simulate(
     overrides: Sequence[str] = (),
     watcher: Watcher,
     workers: int | None = None,
-) -> tuple[Results, Path]:
-    """Run a scenario and write `results.json`, `results.csv`, `report.html`, and `card.json` or `model.json`.
-
-    Nothing is written before all runs have ended; other files in the folder are left alone.
+) -> Simulated:
+    """Load a scenario and run it; see `run_scenario`.
 
     Args:
         scenario: A file, or the name of a shipped scenario.
@@ -75,16 +92,41 @@ def simulate(
         watcher: Is told how it goes on.
         workers: Number of processes; as many as there are processors if left out.
 
-    Returns:
-        The results, and the folder that they are in.
-
     Raises:
         FedscoreError: The scenario, the contract or the data cannot be used as they are.
     """
     loaded = load_scenario(scenario, overrides)
+    folder = out if out is not None else Path("runs") / loaded.name
+    return run_scenario(loaded, folder, data=data, watcher=watcher, workers=workers)
+
+
+def run_scenario(
+    loaded: LoadedScenario,
+    folder: Path,
+    *,
+    data: Path | None = None,
+    watcher: Watcher,
+    workers: int | None = None,
+) -> Simulated:
+    """Run a scenario and write its results, `timings.json`, `report.html`, and `card.json` or `model.json`.
+
+    Results are `results.json`, `results.csv` and `parties.csv`: functions of scenario, data and versions
+    alone, byte for byte. None of these files is written before all runs have ended; other files in the folder
+    are left alone.
+
+    Args:
+        loaded: The scenario.
+        folder: Folder for the results; made if it is missing.
+        data: The data file, or the folder that holds it; looked up if left out.
+        watcher: Is told how it goes on.
+        workers: Number of processes; as many as there are processors if left out.
+
+    Raises:
+        FedscoreError: The scenario, the contract or the data cannot be used as they are.
+    """
     contract = find_contract(loaded)
     path = find_data(loaded, data)
-    folder = result_folder(out if out is not None else Path("runs") / loaded.name)
+    folder = result_folder(folder)
     _require_extras(loaded.terms)
     watcher.stage(f"reading {path.name}")
     ground = read_ground(loaded.terms, contract, path)
@@ -98,17 +140,34 @@ def simulate(
         workers=workers if workers is not None else available_processors(),
         finished=watcher.finished,
     )
-    results = Results(
-        version=version("fedscore"),
-        created=datetime.now(UTC),
-        contract_hash=contract.hash(),
-        scenario={"name": loaded.name, **loaded.terms.model_dump(mode="json")},
-        runs=tuple(outcome.run for outcome in outcomes),
-    )
     trained = outcomes[0].trained
     if not isinstance(trained, Card | NeuralModel):
         raise ScenarioError("the first run gave neither a card nor a model: this is a defect")
-    results.write(folder)
+    simulated = Simulated(
+        results=Results(
+            versions=versions_of(loaded.terms),
+            code_sha256=code_sha256(),
+            origins=(Origin(contract_hash=contract.hash(), data_sha256=file_sha256(path)),),
+            scenario={"name": loaded.name, **loaded.terms.model_dump(mode="json")},
+            runs=tuple(outcome.run for outcome in outcomes),
+            parties=tuple(party for outcome in outcomes for party in outcome.parties),
+        ),
+        timings=Timings(
+            created=datetime.now(UTC),
+            processors=available_processors(),
+            runs=tuple(outcome.timing for outcome in outcomes),
+        ),
+        trained=trained,
+        folder=folder,
+    )
+    _write(simulated, loaded, ground, first=jobs[0])
+    return simulated
+
+
+def _write(simulated: Simulated, loaded: LoadedScenario, ground: Ground, *, first: Job) -> None:
+    folder, trained = simulated.folder, simulated.trained
+    simulated.results.write(folder)
+    simulated.timings.write(folder)
     if isinstance(trained, Card):
         write_card(trained, folder)
     else:
@@ -118,13 +177,13 @@ def simulate(
         ReportContent(
             title=f"Simulation {loaded.name}: federated {what} under differential privacy",
             introduction=_introduction(loaded, ground),
-            results=results,
+            results=simulated.results,
+            timings=simulated.timings,
             trained=trained,
-            contract=contract_of(None, loaded.terms, ground.contract, epsilon=jobs[0].epsilon),
+            contract=contract_of(None, loaded.terms, ground.contract, epsilon=first.epsilon),
         )
     )
     write_whole(folder / "report.html", page)
-    return results, folder
 
 
 def _require_extras(terms: Scenario) -> None:

@@ -42,16 +42,16 @@ def _simulate(
 ) -> None:
     """Train over seeds and budgets, compare with baselines, and report.
 
-    Writes results.json, results.csv, report.html, and card.json (or model.json) of the first run. Data are
-    looked for in --data, the scenario's folder, $FEDSCORE_DATA and ../shared/data.
+    Writes results.json, results.csv, parties.csv, timings.json, report.html, and card.json (or model.json) of
+    the first run. Data are looked for in --data, the scenario's folder, $FEDSCORE_DATA and ../shared/data.
     """
     from simulations.simulate import simulate  # noqa: PLC0415 - loads scikit-learn and Flower, for this command alone
 
     with ProgressWatcher() as watcher:
-        results, folder = simulate(scenario, data=data, out=out, overrides=settings or (), watcher=watcher)
+        simulated = simulate(scenario, data=data, out=out, overrides=settings or (), watcher=watcher)
     if as_json:
-        typer.echo(results.to_json(), nl=False)
+        typer.echo(simulated.results.to_json(), nl=False)
         return
     from fedscore.cli.telling import tell_simulation  # noqa: PLC0415 - likewise
 
-    tell_simulation(results, folder)
+    tell_simulation(simulated)

@@ -17,7 +17,9 @@ from fedscore.cli.tables import (
     summary_table,
 )
 from simulations.demo import DemoResult
-from simulations.results import Results, Run
+from simulations.results import Run
+from simulations.simulate import Simulated
+from simulations.timings import Timing
 from simulations.wording import product_in_words, promises, warnings_in_words
 
 __all__ = ["tell_demo", "tell_simulation"]
@@ -30,8 +32,8 @@ def tell_demo(demo: DemoResult) -> None:
     console = Console(highlight=False)
     runs = demo.results.runs
     console.print("[bold]The people are synthetic:[/bold] nobody in these data exists.\n")
-    console.print(run_table(runs))
-    _split(console, runs)
+    console.print(run_table(runs, demo.timings.runs))
+    _split(console, runs, demo.timings.runs)
     console.print(
         f"\nThe key ceremony ({demo.contract.encryption.key_bits} bits) took {demo.ceremony_seconds:.1f} s "
         "more. All methods are measured on the same test rows of all organisations; of the local cards, the "
@@ -59,8 +61,9 @@ def _grades_and_measures(console: Console, demo: DemoResult) -> None:
         console.print(measure_table(demo.card.evaluation, exact))
 
 
-def tell_simulation(results: Results, folder: Path) -> None:
+def tell_simulation(simulated: Simulated) -> None:
     """Print what a simulation found to standard output."""
+    results = simulated.results
     console = Console(highlight=False)
     summary = results.summary
     console.print(summary_table(summary))
@@ -71,22 +74,22 @@ def tell_simulation(results: Results, folder: Path) -> None:
     console.print()
     for warning in warnings_in_words(summary):
         console.print(f"\n{warning}")
-    _split(console, results.runs)
-    _files(console, folder, product=product_in_words(results.runs[0]))
+    _split(console, results.runs, simulated.timings.runs)
+    _files(console, simulated.folder, product=product_in_words(results.runs[0]))
 
 
-def _split(console: Console, runs: Sequence[Run]) -> None:
+def _split(console: Console, runs: Sequence[Run], timings: Sequence[Timing]) -> None:
     """Say where the time of encrypted runs went; all parties, all members and the server took turns."""
-    encrypted = [run for run in runs if run.encrypted]
+    encrypted = [timing for run, timing in zip(runs, timings, strict=True) if run.encrypted]
     if not encrypted:
         return
     parts = {
-        "encrypt": sum(run.encrypt_seconds for run in encrypted),
-        "prove": sum(run.prove_seconds for run in encrypted),
-        "verify": sum(run.verify_seconds for run in encrypted),
-        "open": sum(run.open_seconds for run in encrypted),
+        "encrypt": sum(timing.encrypt_seconds for timing in encrypted),
+        "prove": sum(timing.prove_seconds for timing in encrypted),
+        "verify": sum(timing.verify_seconds for timing in encrypted),
+        "open": sum(timing.open_seconds for timing in encrypted),
     }
-    rest = sum(run.seconds for run in encrypted) - sum(parts.values())
+    rest = sum(timing.seconds for timing in encrypted) - sum(parts.values())
     told = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in parts.items())
     console.print(
         f"\nEncrypted sums, all organisations one after another: {told}; everything else {rest:.1f} s"
@@ -96,4 +99,6 @@ def _split(console: Console, runs: Sequence[Run]) -> None:
 def _files(console: Console, folder: Path, *, product: str) -> None:
     console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
     console.print(f"{product.capitalize() + ':':<7} {folder / product}.json", soft_wrap=True)
-    console.print(f"Data:   {folder / 'results.json'}, results.csv", soft_wrap=True)
+    console.print(
+        f"Data:   {folder / 'results.json'}, results.csv, parties.csv, timings.json", soft_wrap=True
+    )

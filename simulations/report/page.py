@@ -15,6 +15,7 @@ from simulations.report import pictures
 from simulations.report.methods import explained
 from simulations.report.neural import described
 from simulations.results import Results, Summary
+from simulations.timings import Timings
 
 __all__ = ["PartyLine", "ReportContent", "render"]
 
@@ -46,6 +47,7 @@ class ReportContent:
         title: Of the page.
         introduction: What was trained and on what, as paragraphs.
         results: All runs; the first is the one that `trained` came from.
+        timings: How long they took.
         trained: The card or the neural model of the first run.
         contract: The contract that the first run ran under.
         parties: What each organisation gained, where this was measured.
@@ -55,6 +57,7 @@ class ReportContent:
     title: str
     introduction: tuple[str, ...]
     results: Results
+    timings: Timings
     trained: Card | NeuralModel
     contract: Contract
     parties: tuple[PartyLine, ...] = ()
@@ -108,7 +111,12 @@ def render(content: ReportContent) -> str:
         has_ceiling=any(entry.gap_to_lightgbm is not None for entry in summary),
         several_seeds=any(entry.n > 1 for entry in summary),
         has_gap=any(entry.auc_gap is not None for entry in summary),
-        costs=[run for run in content.results.runs if run.rounds and run.seed == first.seed],
+        costs=[
+            (run, timing)
+            for run, timing in zip(content.results.runs, content.timings.runs, strict=True)
+            if run.rounds and run.seed == first.seed
+        ],
+        first_timing=content.timings.runs[0],
     )
 
 

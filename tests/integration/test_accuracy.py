@@ -33,8 +33,7 @@ class Silent:
 
 
 def run(name: str, shared_data: Path, out: Path, *overrides: str) -> Results:
-    results, _ = simulate(name, data=shared_data, out=out, overrides=overrides, watcher=Silent())
-    return results
+    return simulate(name, data=shared_data, out=out, overrides=overrides, watcher=Silent()).results
 
 
 def aucs(results: Results, baseline: Baseline | None, epsilon: float) -> list[float]:

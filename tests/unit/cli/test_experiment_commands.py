@@ -18,8 +18,10 @@ from fedscore.cli.main import app
 from fedscore.contract import Contract, NoiseMode
 from simulations.demo import DemoResult
 from simulations.report import PartyLine
-from simulations.results import Results, Run
+from simulations.results import Origin, Results, Run
 from simulations.scenario import Baseline
+from simulations.simulate import Simulated
+from simulations.timings import Timing, Timings
 from tests.cards import plain_card, table
 
 RUN = Run(
@@ -42,19 +44,40 @@ RUN = Run(
     rounds=9,
     values_per_party=2000,
     bytes_per_party=1_234_567,
+)
+TIMING = Timing(
+    learner="scorecard",
+    baseline=None,
+    noise=NoiseMode.SHARED,
+    epsilon=1.0,
+    seed=1,
     seconds=12.5,
     encrypt_seconds=1.5,
     prove_seconds=2.25,
     verify_seconds=3.75,
     open_seconds=4.0,
+    phases=20,
 )
 RESULTS = Results(
-    version="0",
-    created=datetime(2025, 1, 2, tzinfo=UTC),
-    contract_hash="ab" * 32,
+    versions={"fedscore": "0"},
+    code_sha256="cd" * 32,
+    origins=(Origin(contract_hash="ab" * 32, data_sha256=None),),
     scenario={"name": "x"},
     runs=(RUN,),
 )
+
+
+def timings(*runs: Timing) -> Timings:
+    return Timings(created=datetime(2025, 1, 2, tzinfo=UTC), processors=2, runs=runs)
+
+
+def simulated(folder: Path, runs: Sequence[Run], timed: Sequence[Timing] | None = None) -> Simulated:
+    return Simulated(
+        results=replace(RESULTS, runs=tuple(runs)),
+        timings=timings(*(timed if timed is not None else [TIMING] * len(runs))),
+        trained=card(),
+        folder=folder,
+    )
 
 
 def card() -> Card:
@@ -74,6 +97,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tiny_contract: Contract, tmp_path: Pa
         terms["watcher"].noticed("histogram: north is silent")
         return DemoResult(
             results=RESULTS,
+            timings=timings(TIMING),
             card=card(),
             contract=tiny_contract,
             parties=(PartyLine(party="north", rows=1234, local_auc=0.6, federated_auc=0.7),),
@@ -81,11 +105,11 @@ def asked(monkeypatch: pytest.MonkeyPatch, tiny_contract: Contract, tmp_path: Pa
             folder=tmp_path,
         )
 
-    def simulate(scenario: str, **terms: Any) -> tuple[Results, Path]:  # noqa: ANN401 - likewise
+    def simulate(scenario: str, **terms: Any) -> Simulated:  # noqa: ANN401 - likewise
         calls.append({"scenario": scenario, **terms})
         terms["watcher"].started(2)
         terms["watcher"].finished(None)
-        return RESULTS, tmp_path
+        return simulated(tmp_path, RESULTS.runs)
 
     monkeypatch.setattr(simulations.demo, "run_demo", run_demo)
     monkeypatch.setattr(simulations.simulate, "simulate", simulate)
@@ -155,13 +179,9 @@ def test_simulate_passes_on_what_it_was_asked(asked: list[dict[str, Any]], tmp_p
 def test_the_seconds_of_encrypted_runs_are_added_and_plain_ones_have_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    plain = replace(
-        RUN, encrypted=False, encrypt_seconds=0, prove_seconds=0, verify_seconds=0, open_seconds=0
-    )
+    plain = replace(RUN, encrypted=False)
     runs: tuple[Run, ...] = (RUN, RUN, plain)
-    monkeypatch.setattr(
-        simulations.simulate, "simulate", lambda *_, **__: (replace(RESULTS, runs=runs), tmp_path)
-    )
+    monkeypatch.setattr(simulations.simulate, "simulate", lambda *_, **__: simulated(tmp_path, runs))
     told = " ".join(CliRunner().invoke(app, ["simulate", "taiwan"]).stdout.split())
     assert "encrypt 3.0 s, prove 4.5 s, verify 7.5 s, open 8.0 s; everything else 2.0 s" in told
     runs = (plain,)
@@ -200,9 +220,7 @@ def test_a_neural_experiment_tells_true_epsilons_leads_and_its_model(
         for place, run in enumerate((own, naive, local, lightgbm, card))
         for seed in (1, 2)
     )
-    monkeypatch.setattr(
-        simulations.simulate, "simulate", lambda *_, **__: (replace(RESULTS, runs=runs), tmp_path)
-    )
+    monkeypatch.setattr(simulations.simulate, "simulate", lambda *_, **__: simulated(tmp_path, runs))
     output = CliRunner().invoke(app, ["simulate", "taiwan-neural"]).stdout
     told = " ".join(output.split())
     assert "neural (shared noise) 1 0.7712 0.0000 0.421" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -56,11 +57,14 @@ class Log:
 
 def test_a_scenario_becomes_four_files_that_agree(small_experiment: Path, tmp_path: Path) -> None:
     log = Log()
-    results, folder = simulate.simulate(str(small_experiment), out=tmp_path / "out", watcher=log, workers=1)
+    simulated = simulate.simulate(str(small_experiment), out=tmp_path / "out", watcher=log, workers=1)
+    results, folder = simulated.results, simulated.folder
     assert folder == tmp_path / "out"
     assert {path.name for path in folder.iterdir()} == {
         "results.json",
         "results.csv",
+        "parties.csv",
+        "timings.json",
         "card.json",
         "card.signer.json",
         "report.html",
@@ -76,7 +80,9 @@ def test_a_scenario_becomes_four_files_that_agree(small_experiment: Path, tmp_pa
     assert (first["baseline"], first["seed"], first["epsilon"]) == (None, 1, 2.0)
     loaded = load_scenario(small_experiment)
     contract = find_contract(loaded)
-    assert document["contract_hash"] == contract.hash()
+    (origin,) = document["origins"]
+    assert origin["contract_hash"] == contract.hash()
+    assert origin["data_sha256"] == hashlib.sha256(find_data(loaded).read_bytes()).hexdigest()
     test = deal_rows(read_ground(loaded.terms, contract, find_data(loaded)), seed=1).pooled_test
     card = Card.read(folder / "card.json")
     assert auc(test.outcome, card.probability(test.cells)) == first["auc"]
@@ -86,16 +92,19 @@ NEURAL = ("learner={name='neural', hidden=[3], rounds=2}", "split.seeds=[1]", "p
 
 
 def test_a_neural_scenario_writes_a_model_in_place_of_a_card(small_experiment: Path, tmp_path: Path) -> None:
-    results, folder = simulate.simulate(
+    simulated = simulate.simulate(
         str(small_experiment),
         out=tmp_path,
         overrides=[*NEURAL, "baselines=['pooled-no-noise']"],
         watcher=Log(),
         workers=1,
     )
+    results, folder = simulated.results, simulated.folder
     assert {path.name for path in folder.iterdir()} == {
         "results.json",
         "results.csv",
+        "parties.csv",
+        "timings.json",
         "model.json",
         "report.html",
     }
@@ -164,16 +173,16 @@ def test_an_encrypted_scenario_holds_its_key_ceremony_first(
         "baselines=[]",
     )
     log = Log()
-    results, _ = simulate.simulate(
+    simulated = simulate.simulate(
         str(small_experiment), out=tmp_path, overrides=settings, watcher=log, workers=1
     )
     assert asked == [(CommitteeTerms(members=3, threshold=2, colluding_members=1), 2048)]
     assert "key ceremony (2048 bits)" in log.stages
-    (run,) = results.runs
+    (run,), (timing,) = simulated.results.runs, simulated.timings.runs
     assert run.encrypted
-    parts = (run.encrypt_seconds, run.prove_seconds, run.verify_seconds, run.open_seconds)
+    parts = (timing.encrypt_seconds, timing.prove_seconds, timing.verify_seconds, timing.open_seconds)
     assert min(parts) > 0
-    assert sum(parts) < run.seconds
+    assert sum(parts) < timing.seconds
 
 
 def test_what_is_missing_is_told_before_anything_is_read_or_written(
@@ -218,6 +227,8 @@ def test_the_demo_writes_what_it_tells(tmp_path: Path, plain_demo: list[Contract
     assert {path.name for path in tmp_path.iterdir()} == {
         "results.json",
         "results.csv",
+        "parties.csv",
+        "timings.json",
         "card.json",
         "card.signer.json",
         "report.html",

@@ -16,8 +16,9 @@ from fedscore.learners.neural.inputs import grid_inputs
 from fedscore.learners.neural.model import NeuralModel, model_of
 from simulations.report import PartyLine, ReportContent, render
 from simulations.report.neural import described
-from simulations.results import Results, Run
+from simulations.results import Origin, Results, Run
 from simulations.scenario import Baseline
+from simulations.timings import Timing, Timings
 from tests.cards import plain_card, table
 
 RUN = Run(
@@ -40,7 +41,6 @@ RUN = Run(
     rounds=9,
     values_per_party=2000,
     bytes_per_party=1_234_567,
-    seconds=1.5,
 )
 POOLED = replace(
     RUN,
@@ -54,6 +54,13 @@ POOLED = replace(
     bytes_per_party=0,
     auc=0.7791,
 )
+TIMING = Timing(
+    learner="scorecard", baseline=None, noise=NoiseMode.SHARED, epsilon=1.0, seed=1, seconds=1.5, phases=20
+)
+
+
+def timings(*runs: Timing) -> Timings:
+    return Timings(created=datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC), processors=2, runs=runs)
 
 
 class Page(HTMLParser):
@@ -92,14 +99,23 @@ def content(tiny_contract: Contract) -> ReportContent:
         title="A <title> & more",
         introduction=("First <b>paragraph</b>.",),
         results=Results(
-            version="9.9",
-            created=datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
-            contract_hash="ab" * 32,
+            versions={"fedscore": "9.9"},
+            code_sha256="12" * 32,
+            origins=(Origin(contract_hash="ab" * 32, data_sha256="34" * 32),),
             scenario={"name": "x", "note": "</pre><script>alert(1)</script>"},
             runs=(RUN, POOLED),
         ),
+        timings=timings(TIMING, replace(TIMING, baseline=POOLED.baseline)),
         trained=card,
         contract=tiny_contract,
+    )
+
+
+def with_runs(content: ReportContent, *runs: Run) -> ReportContent:
+    return replace(
+        content,
+        results=replace(content.results, runs=runs),
+        timings=timings(*[TIMING] * len(runs)),
     )
 
 
@@ -173,22 +189,22 @@ def test_parties_and_ceremony_are_told_where_there_were_some(content: ReportCont
 
 
 def test_an_encrypted_run_tells_who_opens_and_where_its_time_went(content: ReportContent) -> None:
-    own = replace(
-        RUN, seconds=9.5, encrypt_seconds=1.25, prove_seconds=2.31, verify_seconds=3.42, open_seconds=0.63
+    timed = replace(
+        TIMING, seconds=9.5, encrypt_seconds=1.25, prove_seconds=2.31, verify_seconds=3.42, open_seconds=0.63
     )
-    text = Page(render(replace(content, results=replace(content.results, runs=(own,))))).text
+    text = Page(render(replace(with_runs(content, RUN), timings=timings(timed)))).text
     assert "of the 3 members of the committee, 2 of whom open a sum together, at most 1 collude" in text
     assert "Of the first run's 9.5 seconds" in text
     assert "1.2 to encrypt, 2.3 to prove and sign, 3.4 to verify, 0.6 to open" in text
-    plain = replace(own, encrypted=False)
-    text = Page(render(replace(content, results=replace(content.results, runs=(plain,))))).text
+    plain = replace(RUN, encrypted=False)
+    text = Page(render(with_runs(content, plain))).text
     assert "members of the committee" not in text
     assert "to encrypt" not in text
 
 
 def test_several_epsilons_are_drawn_as_a_curve(content: ReportContent) -> None:
     runs = [replace(RUN, epsilon=epsilon, seed=seed) for epsilon in (0.5, 1.0, 2.0) for seed in (1, 2)]
-    text = render(replace(content, results=replace(content.results, runs=(*runs, POOLED))))
+    text = render(with_runs(content, *runs, POOLED))
     assert "AUC of each method against epsilon" in text
     assert "At ε = 1 the federated card reaches" in text
     assert "mean of 2 seeds" in text
@@ -196,7 +212,7 @@ def test_several_epsilons_are_drawn_as_a_curve(content: ReportContent) -> None:
 
 def test_without_noise_the_page_promises_nothing(content: ReportContent) -> None:
     own = replace(POOLED, baseline=None, rounds=9)
-    text = Page(render(replace(content, results=replace(content.results, runs=(own,))))).text
+    text = Page(render(with_runs(content, own))).text
     assert "promise nothing about anybody" in text
     assert "Promised to one record" not in text
 
@@ -230,9 +246,7 @@ def neural(content: ReportContent) -> ReportContent:
     """The report of a neural run beside a card and the recipe."""
     runs = [replace(run, seed=seed, auc=run.auc + seed / 1000) for run in (NEURAL, CARD) for seed in (1, 2)]
     runs += [NAIVE, replace(NAIVE, seed=2, auc=0.7452)]
-    return replace(
-        content, trained=model(content.contract), results=replace(content.results, runs=tuple(runs))
-    )
+    return replace(with_runs(content, *runs), trained=model(content.contract))
 
 
 def test_a_neural_run_tells_what_the_model_is_and_draws_no_points(neural: ReportContent) -> None:
@@ -258,7 +272,7 @@ def test_a_neural_run_tells_what_the_model_is_and_draws_no_points(neural: Report
     for card in ("What the card looks at", "card.json", "Every record starts with", "double the odds"):
         assert card not in page.text
     # A card is spoken of where one was trained: as a baseline, and where a model is compared with it.
-    beside = render(replace(neural, results=replace(neural.results, runs=(NEURAL,))))
+    beside = render(with_runs(neural, NEURAL))
     assert re.findall(r"\bcards?\b", Page(beside).text) == []
 
 
@@ -276,19 +290,19 @@ def test_leads_are_told_with_their_interval(neural: ReportContent) -> None:
     # Differences of .031 and .028, of which half the range times 12.706.
     assert "+0.0295 ± 0.0191" in text
     assert "paired, with its 95 % interval" in text
-    single = replace(neural, results=replace(neural.results, runs=(NEURAL, NAIVE)))
+    single = with_runs(neural, NEURAL, NAIVE)
     assert "interval" not in Page(render(single)).text
 
 
 def test_a_report_without_baselines_has_no_leads_and_no_recipe(content: ReportContent) -> None:
-    text = Page(render(replace(content, results=replace(content.results, runs=(RUN,))))).text
+    text = Page(render(with_runs(content, RUN))).text
     assert "own run \N{MINUS SIGN} this" not in text
     assert "recipe" not in text
 
 
 def test_the_recipe_is_drawn_where_it_really_is(neural: ReportContent) -> None:
     runs = [replace(run, epsilon=epsilon) for run in neural.results.runs for epsilon in (0.5, 1.0)]
-    text = render(replace(neural, results=replace(neural.results, runs=tuple(runs))))
+    text = render(with_runs(neural, *runs))
     assert "AUC of each method against epsilon" in text
 
 

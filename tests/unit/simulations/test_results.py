@@ -6,15 +6,14 @@ import json
 import math
 import statistics
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from fedscore.contract import NoiseMode
+from fedscore.contract import NoiseMode, Role
 from fedscore.errors import ScenarioError
 from simulations.files import result_folder, write_whole
-from simulations.results import Results, Run, summarise
+from simulations.results import Origin, PartyRun, Results, Run, summarise
 from simulations.scenario import Baseline
 
 RUN = Run(
@@ -37,7 +36,6 @@ RUN = Run(
     rounds=9,
     values_per_party=2000,
     bytes_per_party=16000,
-    seconds=1.5,
 )
 CEILING = replace(
     RUN,
@@ -49,6 +47,16 @@ CEILING = replace(
     epsilon_person=None,
     noise=NoiseMode.NONE,
     auc=0.785,
+)
+PARTY = PartyRun(
+    baseline=None,
+    epsilon=1.0,
+    seed=1,
+    party="north",
+    role=Role.PLATFORM,
+    training_rows=700,
+    test_rows=300,
+    auc=0.75,
 )
 KEYS = {
     *(
@@ -63,22 +71,25 @@ KEYS = {
         "encrypted",
     ),
     *("parties", "seed", "auc", "gini", "ks", "brier", "calibration_error", "rounds", "values_per_party"),
-    *("bytes_per_party", "seconds", "encrypt_seconds", "prove_seconds", "verify_seconds", "open_seconds"),
-    *("epsilon_reported", "epsilon_prv"),
+    *("bytes_per_party", "openings_sha256", "epsilon_reported", "epsilon_prv"),
 }
 SUMMARY_KEYS = {
     *("learner", "baseline", "noise", "epsilon", "n", "auc_mean", "auc_sd", "ks_mean", "gap_to_lightgbm"),
     *("epsilon_spent", "epsilon_reported", "epsilon_prv", "auc_gap", "auc_gap_margin"),
 }
+PARTY_KEYS = {
+    *("baseline", "epsilon", "seed", "party", "role", "training_rows", "test_rows", "auc"),
+}
 
 
 def results(*runs: Run) -> Results:
     return Results(
-        version="0",
-        created=datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
-        contract_hash="ab" * 32,
+        versions={"fedscore": "0"},
+        code_sha256="cd" * 32,
+        origins=(Origin(contract_hash="ab" * 32, data_sha256="ef" * 32),),
         scenario={"name": "x"},
         runs=runs,
+        parties=(PARTY, replace(PARTY, baseline=Baseline.LOCAL_ONLY, epsilon=None, auc=None)),
     )
 
 
@@ -88,13 +99,17 @@ def refuse_constant(constant: str) -> float:
 
 def test_results_json_holds_exactly_what_is_documented() -> None:
     document = json.loads(results(RUN, CEILING).to_json(), parse_constant=refuse_constant)
-    assert set(document) == {"fedscore", "created", "contract_hash", "scenario", "runs", "summary"}
-    assert [set(run) for run in document["runs"]] == [KEYS, KEYS]
-    assert [set(entry) for entry in document["summary"]] == [SUMMARY_KEYS, SUMMARY_KEYS]
+    assert set(document) == {
+        *("versions", "code_sha256", "origins", "scenario", "runs", "summary", "parties", "audits")
+    }
+    assert [set(run) for run in document["runs"]] == [{*KEYS, "variation"}] * 2
+    assert [set(entry) for entry in document["summary"]] == [{*SUMMARY_KEYS, "variation"}] * 2
+    assert [set(party) for party in document["parties"]] == [{*PARTY_KEYS, "variation"}] * 2
+    assert document["parties"][0]["role"] == "platform"
+    assert document["origins"] == [{"variation": {}, "contract_hash": "ab" * 32, "data_sha256": "ef" * 32}]
     own, ceiling = document["runs"]
     assert (own["baseline"], own["noise"], own["epsilon"]) == (None, "shared", 1.0)
     assert (ceiling["baseline"], ceiling["epsilon"]) == ("pooled-lightgbm", None)
-    assert document["created"] == "2025-01-02T03:04:05+00:00"
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
@@ -111,6 +126,42 @@ def test_the_csv_has_the_same_runs_with_empty_fields_for_null() -> None:
     assert rows[0]["private"] == "true"
     assert rows[1]["epsilon"] == ""
     assert rows[1]["baseline"] == "pooled-lightgbm"
+
+
+def test_the_parties_csv_has_a_line_for_each_party() -> None:
+    rows = list(csv.DictReader(io.StringIO(results(RUN).parties_csv())))
+    assert set(rows[0]) == PARTY_KEYS
+    assert [(row["party"], row["baseline"], row["auc"]) for row in rows] == [
+        ("north", "", "0.75"),
+        ("north", "local-only", ""),
+    ]
+
+
+def in_variation(run: Run, count: int) -> Run:
+    return replace(run, variation={"parties.count": str(count), "learner.recipe": '"plain"'})
+
+
+def test_swept_keys_are_columns_and_variations_are_never_compared() -> None:
+    runs = [
+        replace(in_variation(run, count), seed=seed, auc=run.auc + shift)
+        for count, shift in ((5, 0.0), (20, 0.01))
+        for run in (RUN, CEILING)
+        for seed in (1, 2)
+    ]
+    rows = list(csv.reader(io.StringIO(results(*runs).to_csv())))
+    assert rows[0][:3] == ["parties.count", "learner.recipe", "learner"]
+    assert rows[1][:2] == ["5", '"plain"']
+    assert len(rows) == 9
+    summary = summarise([*runs, replace(CEILING, auc=0.99)])
+    assert [entry.variation for entry in summary] == [
+        *[runs[0].variation] * 2,
+        *[runs[4].variation] * 2,
+        {},
+    ]
+    assert [entry.n for entry in summary] == [2, 2, 2, 2, 1]
+    assert [entry.gap_to_lightgbm for entry in summary] == pytest.approx([0.015, 0, 0.015, 0, 0])
+    assert summary[1].auc_gap == pytest.approx(-0.015)
+    assert summary[4].auc_gap is None
 
 
 def test_a_summary_is_over_seeds_and_its_gap_is_paired() -> None:
@@ -184,7 +235,9 @@ def test_writing_replaces_what_fedscore_writes_and_nothing_else(tmp_path: Path) 
     (tmp_path / "results.json").write_text("old")
     (tmp_path / "notes.txt").write_text("mine")
     results(RUN).write(result_folder(tmp_path))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "results.csv", "results.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("notes.txt", "parties.csv", "results.csv", "results.json")
+    ]
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert json.loads((tmp_path / "results.json").read_text())["runs"]
 

@@ -56,10 +56,6 @@ def test_without_noise_there_is_nothing_to_vary() -> None:
     assert [job.epsilon for job in jobs] == [None] * 5
 
 
-def without_time(run: Run) -> Run:
-    return replace(run, seconds=0.0)
-
-
 def test_a_private_run_says_what_it_spent(ground: Ground) -> None:
     outcome = perform(Job(seed=1, baseline=None, epsilon=2.0), ground, None)
     run = outcome.run
@@ -104,7 +100,7 @@ def test_local_noise_is_the_federated_run_with_local_noise(small_experiment: Pat
         None,
     ).run
     assert baseline.noise is NoiseMode.LOCAL
-    assert without_time(replace(baseline, baseline=None)) == without_time(own)
+    assert replace(baseline, baseline=None) == own
 
 
 def test_local_only_is_the_mean_over_the_parties_that_can_train(ground: Ground) -> None:
@@ -118,7 +114,11 @@ def test_local_only_is_the_mean_over_the_parties_that_can_train(ground: Ground) 
     expected = np.mean(
         [methods.measure(test.outcome, one.card.probability(test.cells)).auc for one in cards.values()]
     )
-    assert methods.local_only(ground.contract, dealt, seed=1).auc == pytest.approx(expected)
+    outcome = methods.local_only(ground.contract, dealt, seed=1)
+    assert outcome.run.auc == pytest.approx(expected)
+    assert [(one.party, one.auc is None) for one in outcome.parties] == [
+        *((party, True), ("platform-02", False), ("collector-01", False))
+    ]
     nobody = Dealt(training={party: good}, test=dealt.test)
     with pytest.raises(ScenarioError, match="no party has training rows of both outcomes"):
         methods.local_only(ground.contract, nobody, seed=1)
@@ -146,10 +146,13 @@ def test_neither_encryption_nor_the_number_of_processes_changes_what_is_measured
     assert [(outcome.run.seed, outcome.run.encrypted) for outcome in together] == [(2, True), (1, False)]
     assert not any(outcome.run.encrypted for outcome in alone)
     parts = ("encrypt_seconds", "prove_seconds", "verify_seconds", "open_seconds")
-    plain, encrypted = alone[0].run, together[0].run
-    assert encrypted.bytes_per_party > plain.bytes_per_party
-    assert 0 < sum(getattr(encrypted, part) for part in parts) < encrypted.seconds
-    assert [getattr(plain, part) for part in parts] == [0, 0, 0, 0]
+    plain, encrypted = alone[0], together[0]
+    assert encrypted.run.bytes_per_party > plain.run.bytes_per_party
+    assert encrypted.run.openings_sha256 == plain.run.openings_sha256
+    assert (together[1].run.openings_sha256, together[1].timing.phases) == (None, 0)
+    assert 0 < sum(getattr(encrypted.timing, part) for part in parts) < encrypted.timing.seconds
+    assert [getattr(plain.timing, part) for part in parts] == [0, 0, 0, 0]
+    assert plain.timing.phases > plain.run.rounds
     assert set(told) == set(jobs)
     assert os.environ.get("OMP_NUM_THREADS") == threads_before
     assert multiprocessing.active_children() == children

@@ -40,7 +40,6 @@ RUN = Run(
     rounds=9,
     values_per_party=10,
     bytes_per_party=80,
-    seconds=1.0,
 )
 
 
