@@ -16,7 +16,7 @@ from fedscore.data.sources import open_source
 from fedscore.errors import DataError, ScenarioError
 from simulations.keys import keyed
 from simulations.partition import by_column, dirichlet, iid
-from simulations.raw import places_of, whole_table
+from simulations.raw import complete_rows, places_of, whole_table
 from simulations.scenario import PartitionKind, PartyTerms, Scenario, SplitKind
 from simulations.scenario_mistakes import closest
 from simulations.splits import held_out
@@ -115,12 +115,16 @@ def read_ground(terms: Scenario, contract: Contract, path: Path) -> Ground:
     if terms.learner.recipe is not None:
         contract = contract.with_recipe(terms.learner.recipe)
     roles = dict.fromkeys(party.role for party in parties)
-    if terms.data.number_rows:
+    numbered = terms.data.number_rows
+    if not numbered:
+        _require_ids(path, contract)
+    if numbered or terms.data.complete_rows:
         texts = [item.column for item in contract.characteristics if item.type is ValueType.CATEGORY]
-        table = whole_table(path, contract.rows.id, number_rows=True, texts=texts)
+        table = whole_table(path, contract.rows.id, number_rows=numbered, texts=texts)
+        if terms.data.complete_rows:
+            table = complete_rows(table, of=path.name)
         rows = {role: rows_from_table(table, contract, role=role) for role in roles}
     else:
-        _require_ids(path, contract)
         rows = {role: read_rows(path, contract, role=role) for role in roles}
     return Ground(terms=terms, contract=contract, path=path, rows=rows)
 

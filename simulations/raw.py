@@ -1,4 +1,4 @@
-"""Whole rows of a data file, for what no contract bins: what parties are cut by, and what a ceiling sees."""
+"""Whole rows of a data file: what parties are cut by, what a ceiling sees, and which rows are complete."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pyarrow.parquet
 
 from fedscore.errors import DataError
 
-__all__ = ["places_of", "whole_table"]
+__all__ = ["complete_rows", "places_of", "whole_table"]
 
 
 def whole_table(
-    path: Path, id_column: str, *, number_rows: bool = False, texts: Collection[str] = ()
+    path: Path, id_column: str, *, number_rows: bool = False, texts: Collection[str] | None = None
 ) -> pa.Table:
     """Read all columns and rows of a file.
 
@@ -26,15 +26,16 @@ def whole_table(
         path: A Parquet or CSV file.
         id_column: A column that it must have, or, where rows are numbered, must not have.
         number_rows: Whether the column of ids is made here: the place of each row in the file, from 1.
-        texts: Columns of a CSV file whose values are texts, whatever they look like; read where rows are
-            numbered, because these rows are then binned.
+        texts: Columns of a CSV file whose values are texts, whatever they look like; given where the rows
+            will be binned. With them, and where rows are numbered, only an empty field is missing.
 
     Raises:
         DataError: The file cannot be read, lacks the column, or has it although rows are to be numbered.
     """
+    conversion = _conversion(texts or ()) if number_rows or texts is not None else None
     try:
         table: pa.Table = (
-            pyarrow.csv.read_csv(path, convert_options=_conversion(texts) if number_rows else None)
+            pyarrow.csv.read_csv(path, convert_options=conversion)
             if path.suffix.lower() == ".csv"
             else pyarrow.parquet.read_table(path)
         )
@@ -57,6 +58,29 @@ def _conversion(texts: Collection[str]) -> pyarrow.csv.ConvertOptions:
     return pyarrow.csv.ConvertOptions(
         null_values=[""], strings_can_be_null=True, column_types=dict.fromkeys(texts, pa.string())
     )
+
+
+def complete_rows(table: pa.Table, *, of: str) -> pa.Table:
+    """Leave out rows with an empty cell, whichever column it is in: null, NaN, or a text without letters.
+
+    Args:
+        table: A table.
+        of: What to call it in a message.
+
+    Raises:
+        DataError: Every row has an empty cell.
+    """
+    kept = np.ones(len(table), dtype=np.bool_)
+    for column in table.columns:
+        kept &= ~np.asarray(pc.is_null(column, nan_is_null=True))
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            kept &= ~np.asarray(pc.fill_null(pc.equal(column, ""), fill_value=False))
+    if not kept.any():
+        raise DataError(
+            f"every row of {of} has an empty cell in some column: leave complete_rows out of the scenario, "
+            "or leave the column out of the file"
+        )
+    return table.filter(pa.array(kept))
 
 
 def places_of(

@@ -127,11 +127,14 @@ class DataTerms(_Section):
         contract: The name of a shipped contract, or a path relative to the scenario.
         number_rows: Whether rows are told apart by their place in the file, for a file without a column of
             ids: every row is then a record of its own, and the order of the rows is part of the data.
+        complete_rows: Whether rows with an empty cell, in any column of the file, are left out before all
+            else, to compare with what others reached without them. No deployment can choose its customers so.
     """
 
     path: str = Field(min_length=1)
     contract: str = Field(min_length=1)
     number_rows: bool = Field(default=False, strict=True)
+    complete_rows: bool = Field(default=False, strict=True)
 
 
 class SplitTerms(_Section):

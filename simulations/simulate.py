@@ -217,9 +217,10 @@ def _introduction(loaded: LoadedScenario, ground: Ground) -> tuple[str, ...]:
     terms = loaded.terms
     rows = next(iter(ground.rows.values()))
     split = _split_in_words(terms.split, ground.contract.split)
+    complete = " without an empty cell (the others are left out)" if terms.data.complete_rows else ""
     dealt = (
-        f"{ground.path.name}: {len(rows):,} rows, of which {rows.outcome.mean():.2%} are bad, dealt to "
-        f"{len(ground.contract.parties)} parties ({terms.parties.kind}). {split}"
+        f"{ground.path.name}: {len(rows):,} rows{complete}, of which {rows.outcome.mean():.2%} are bad, "
+        f"dealt to {len(ground.contract.parties)} parties ({terms.parties.kind}). {split}"
     )
     return (
         dealt,

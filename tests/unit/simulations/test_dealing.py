@@ -5,9 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from sklearn.model_selection import train_test_split
 
 from fedscore.contract import CellKind, CommitteeTerms, Learner, NeuralTerms, NoiseMode, Role, Training
 from fedscore.data import training_rows
@@ -210,3 +212,64 @@ def test_texts_of_a_csv_file_stay_texts(tmp_path: Path) -> None:
         {"shop": "01", "late": "NA", "row": 1},
         {"shop": None, "late": None, "row": 2},
     ]
+
+
+def with_gaps(experiment: Path, folder: Path) -> tuple[Path, set[str]]:
+    """The experiment again, with empty cells in some rows; and the ids of the others.
+
+    One gap is in a column that the contract does not name, one is no null but NaN, one an empty text.
+    """
+    for file in experiment.parent.iterdir():
+        (folder / file.name).write_text(file.read_text())
+    rows = pyarrow.csv.read_csv(experiment.parent / "people.csv").to_pylist()
+    rows[3]["late"] = rows[5]["shop"] = None
+    rows[7]["utilisation"] = float("nan")
+    rows[11]["shop"] = ""
+    table = pa.Table.from_pylist(rows)
+    pyarrow.parquet.write_table(table, folder / "people.parquet")
+    text = [",".join("" if cell in (None, "") else str(cell) for cell in row.values()) for row in rows]
+    (folder / "people.csv").write_text("\n".join([",".join(rows[0]), *text]) + "\n")
+    return folder / experiment.name, {str(number) for number in range(900)} - {"3", "5", "7", "11"}
+
+
+def test_rows_with_an_empty_cell_in_any_column_can_be_left_out(
+    small_experiment: Path, tmp_path: Path
+) -> None:
+    scenario, complete = with_gaps(small_experiment, tmp_path)
+    parquet = ("data.path='people.parquet'", "data.complete_rows=true")
+    ground = ground_of(scenario, *parquet)
+    for role, rows in ground.rows.items():
+        everybody = ground_of(scenario, parquet[0]).rows[role]
+        kept = np.isin(everybody.ids, sorted(complete))
+        assert len(everybody) == 900
+        assert set(rows.ids) == complete
+        assert np.array_equal(rows.cells, everybody.cells[kept])
+        assert np.array_equal(rows.outcome, everybody.outcome[kept])
+    for parties in ("{count=3}", "{kind='column', column='shop', count=5}"):
+        assert (
+            set(all_ids(deal_rows(ground_of(scenario, *parquet, f"parties={parties}"), seed=1))) == complete
+        )
+    # As CSV, which is what the scenario names.
+    assert set(ground_of(scenario, parquet[1]).rows[Role.PLATFORM].ids) == complete
+
+
+def test_a_file_without_a_complete_row_is_refused(small_experiment: Path, tmp_path: Path) -> None:
+    for file in small_experiment.parent.iterdir():
+        (tmp_path / file.name).write_text(file.read_text())
+    table = pyarrow.csv.read_csv(tmp_path / "people.csv")
+    empty = pa.nulls(len(table), pa.float64())
+    pyarrow.parquet.write_table(table.append_column("income", empty), tmp_path / "people.parquet")
+    with pytest.raises(DataError, match=r"every row of people\.parquet has an empty cell"):
+        ground_of(tmp_path / small_experiment.name, "data.path='people.parquet'", "data.complete_rows=true")
+
+
+def test_complete_rows_are_split_as_scikit_learn_splits_them(small_experiment: Path, tmp_path: Path) -> None:
+    """What others reached on the splits of the rows that are left, after the others were dropped."""
+    scenario, _ = with_gaps(small_experiment, tmp_path)
+    dealt = deal_rows(ground_of(scenario, "data.path='people.parquet'", "data.complete_rows=true"), seed=2)
+    every = pyarrow.parquet.read_table(tmp_path / "people.parquet").to_pylist()
+    rows = [
+        row for row in every if not {None, "", "nan"} & {row["late"], row["shop"], str(row["utilisation"])}
+    ]
+    _, test = train_test_split(rows, test_size=0.3, random_state=2, stratify=[row["y"] for row in rows])
+    assert set(dealt.pooled_test.ids) == {str(row["id"]) for row in test}

@@ -268,3 +268,17 @@ def test_the_federated_card_beats_the_mean_of_the_local_ones_on_three_seeds(
     found = demo.run_demo(out=tmp_path, seed=seed, people=60_000, watcher=Log())
     own, _, local, _ = found.results.runs
     assert own.auc > local.auc
+
+
+def test_the_report_tells_that_incomplete_rows_were_left_out(small_experiment: Path, tmp_path: Path) -> None:
+    settings = ("split.seeds=[1]", "privacy.epsilon=[8]", "baselines=[]")
+    for complete, told in (("false", "900 rows, of which"), ("true", "900 rows without an empty cell")):
+        out = tmp_path / complete
+        simulate.simulate(
+            str(small_experiment),
+            out=out,
+            overrides=(*settings, f"data.complete_rows={complete}"),
+            watcher=Log(),
+            workers=1,
+        )
+        assert told in (out / "report.html").read_text()
