@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fedscore.contract import Contract, Party, Role, ValueType
-from fedscore.data import Rows, read_rows, rows_from_table, training_rows
-from fedscore.data.sources import open_source
-from fedscore.errors import DataError, ScenarioError
-from simulations.keys import keyed
+from fedscore.contract import Contract, Party, Role
+from fedscore.data import Rows, training_rows
+from fedscore.errors import ScenarioError
+from simulations.agreed import agreed_contract, roster
 from simulations.partition import by_column, dirichlet, iid
-from simulations.raw import complete_rows, places_of, whole_table
-from simulations.scenario import PartitionKind, PartyTerms, Scenario, SplitKind
+from simulations.raw import places_of, whole_table
+from simulations.readings import Readings
+from simulations.scenario import PartitionKind, Scenario, SplitKind
 from simulations.scenario_mistakes import closest
 from simulations.splits import held_out
 
@@ -74,70 +74,24 @@ class Dealt:
         return Rows.concatenate(list(self.test.values()))
 
 
-def roster(terms: PartyTerms) -> tuple[Party, ...]:
-    """Parties of a scenario, named by role and number, platforms first."""
-    members = terms.members
-    width = max(2, len(str(len(members))))
-    numbers = {role: iter(range(1, len(members) + 1)) for role in Role}
-    return tuple(Party(name=f"{role}-{next(numbers[role]):0{width}}", role=role) for role in members)
-
-
-def read_ground(terms: Scenario, contract: Contract, path: Path) -> Ground:
+def read_ground(
+    terms: Scenario, contract: Contract, path: Path, *, readings: Readings | None = None
+) -> Ground:
     """Read the data, once for all runs.
 
     Args:
         terms: The scenario.
         contract: As its file has it.
         path: The data file.
+        readings: What was read before, for scenarios that share it.
 
     Raises:
         ContractError: The scenario asks for terms that no contract may have.
         DataError: The file does not fit the contract.
     """
-    parties = roster(terms.parties)
-    # The file's own roster, committee and learner must not be measured against the scenario's terms: they go
-    # first.
-    contract = keyed(
-        contract.with_parties(())
-        .with_neural(None)
-        .with_encryption(key_bits=terms.encryption.key_bits, committee=None, ceremony=None)
-        .with_privacy(
-            delta=terms.privacy.delta,
-            noise=terms.noise,
-            absent=terms.privacy.absent,
-            colluding_parties=terms.privacy.colluding_parties,
-            spare_rounds=terms.privacy.spare_rounds,
-        )
-        .with_encryption(committee=terms.encryption.committee)
-        .with_parties(parties)
-        .with_neural(terms.learner.neural)
-    )
-    if terms.learner.recipe is not None:
-        contract = contract.with_recipe(terms.learner.recipe)
-    roles = dict.fromkeys(party.role for party in parties)
-    numbered = terms.data.number_rows
-    if not numbered:
-        _require_ids(path, contract)
-    if numbered or terms.data.complete_rows:
-        texts = [item.column for item in contract.characteristics if item.type is ValueType.CATEGORY]
-        table = whole_table(path, contract.rows.id, number_rows=numbered, texts=texts)
-        if terms.data.complete_rows:
-            table = complete_rows(table, of=path.name)
-        rows = {role: rows_from_table(table, contract, role=role) for role in roles}
-    else:
-        rows = {role: read_rows(path, contract, role=role) for role in roles}
-    return Ground(terms=terms, contract=contract, path=path, rows=rows)
-
-
-def _require_ids(path: Path, contract: Contract) -> None:
-    """A file without ids is common, and what to do about it is no matter of the contract alone."""
-    if contract.rows.id not in open_source(path).column_names():
-        raise DataError(
-            f"{path.name} has no column {contract.rows.id!r}, by which the contract tells rows apart. If "
-            "another column has a different value in every row, name it in the contract, as rows.id. If "
-            "every row is a customer of its own, have the rows numbered: number_rows = true under [data] of "
-            "the scenario, or --set data.number_rows=true"
-        )
+    agreed = agreed_contract(terms, contract)
+    rows = (Readings() if readings is None else readings).rows_of(terms.data, agreed, path)
+    return Ground(terms=terms, contract=agreed, path=path, rows=rows)
 
 
 def deal_rows(ground: Ground, *, seed: int) -> Dealt:
