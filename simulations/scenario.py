@@ -6,8 +6,8 @@ A scenario is checked as a whole before anything is read or trained, and every m
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -32,6 +32,7 @@ from simulations.federation import EncryptionMode
 from simulations.learner_terms import LearnerTerms, noise_of
 from simulations.overrides import with_overrides
 from simulations.scenario_mistakes import explain
+from simulations.sweep import Mistake, grid_of, listed, varied
 
 __all__ = [
     "NAIVE",
@@ -45,8 +46,10 @@ __all__ = [
     "Scenario",
     "SplitKind",
     "SplitTerms",
+    "Variation",
     "load_scenario",
     "parse_scenario",
+    "parse_variations",
     "shipped_scenarios",
 ]
 
@@ -272,7 +275,21 @@ class EncryptionChoice(_Section):
 
 
 class Scenario(_Section):
-    """A whole experiment: one learner, compared with baselines over seeds and budgets."""
+    """A whole experiment: one learner, compared with baselines over seeds and budgets.
+
+    Attributes:
+        baselines: What own runs are compared with.
+        data: Where rows come from.
+        split: How test rows are set apart.
+        parties: Who holds which rows.
+        learner: What is trained.
+        privacy: The budgets to try.
+        encryption: How sums are added.
+        audit: What is put to the test, if anything is.
+        deployment: What a deployment would run on; changes nothing but what is said of its time.
+        sweep: The grid that this variation is one of: dotted keys and the values that they take. It has been
+            applied: the other attributes have this variation's values.
+    """
 
     baselines: tuple[Baseline, ...] = ()
     data: DataTerms
@@ -283,6 +300,7 @@ class Scenario(_Section):
     encryption: EncryptionChoice = EncryptionChoice()
     audit: AuditTerms | None = None
     deployment: DeploymentTerms = DeploymentTerms()
+    sweep: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
 
     @property
     def noise(self) -> NoiseMode:
@@ -327,18 +345,40 @@ class Scenario(_Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variation:
+    """One of the experiments that a scenario's sweep asks for.
+
+    Attributes:
+        coordinates: Swept keys, dotted, with this variation's values as TOML text; empty without a sweep.
+        terms: The whole scenario with these values.
+    """
+
+    coordinates: Mapping[str, str]
+    terms: Scenario
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedScenario:
     """A scenario and where it came from.
 
     Attributes:
         name: The file's name without its ending.
         folder: The file's folder, which relative paths in the scenario start from.
-        terms: What the scenario says, overrides included.
+        variations: What the scenario says, overrides included; one without a sweep.
     """
 
     name: str
     folder: Path
-    terms: Scenario
+    variations: tuple[Variation, ...]
+
+    @property
+    def terms(self) -> Scenario:
+        """The terms of the first variation: all there is to say without a sweep."""
+        return self.variations[0].terms
+
+    def at(self, variation: Variation) -> LoadedScenario:
+        """The scenario as if it had this variation alone."""
+        return replace(self, variations=(variation,))
 
 
 def shipped_scenarios() -> tuple[str, ...]:
@@ -367,12 +407,12 @@ def load_scenario(scenario: str | Path, overrides: Sequence[str] = ()) -> Loaded
             f"no scenario can be read from {path} ({error.strerror}): give a file, "
             f"or one of the shipped names: {', '.join(shipped_scenarios())}"
         ) from None
-    terms = parse_scenario(text, overrides=overrides, source=str(path))
-    return LoadedScenario(name=path.stem, folder=path.parent, terms=terms)
+    variations = parse_variations(text, overrides=overrides, source=str(path))
+    return LoadedScenario(name=path.stem, folder=path.parent, variations=variations)
 
 
 def parse_scenario(text: str, *, overrides: Sequence[str] = (), source: str = "scenario.toml") -> Scenario:
-    """Check the text of a scenario.
+    """Check the text of a scenario; of one with a sweep, the first variation is returned.
 
     Args:
         text: The scenario, as TOML.
@@ -382,14 +422,42 @@ def parse_scenario(text: str, *, overrides: Sequence[str] = (), source: str = "s
     Raises:
         ScenarioError: The text is no TOML or says something that cannot be run; every mistake is listed.
     """
+    return parse_variations(text, overrides=overrides, source=source)[0].terms
+
+
+def parse_variations(
+    text: str, *, overrides: Sequence[str] = (), source: str = "scenario.toml"
+) -> tuple[Variation, ...]:
+    """Check the text of a scenario, and each of its variations as a whole scenario.
+
+    Args:
+        text: The scenario, as TOML.
+        overrides: `key=VALUE` settings that replace or add to what the text says.
+        source: What to call the text in messages.
+
+    Raises:
+        ScenarioError: The text is no TOML or says something that cannot be run; every mistake is listed, with
+            the variations that it belongs to.
+    """
     try:
         document: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{source} is not TOML: {error}") from None
-    try:
-        return Scenario.model_validate(with_overrides(document, overrides))
-    except ValidationError as error:
-        mistakes = explain(error, Scenario)
+    document = with_overrides(document, overrides)
+    grid = grid_of(document, settings=[override.partition("=")[0].strip() for override in overrides])
+    document["sweep"] = grid
+    found, mistakes = [], []
+    varying = varied(document, grid)
+    for coordinates, variation in varying:
+        try:
+            terms = Scenario.model_validate(variation)
+        except ValidationError as error:
+            mistakes += [Mistake(coordinates=coordinates, text=one) for one in explain(error, Scenario)]
+        else:
+            found.append(Variation(coordinates=coordinates, terms=terms))
+    if mistakes:
+        told = listed(mistakes, [coordinates for coordinates, _ in varying])
         raise ScenarioError(
-            f"{source} cannot be run as written:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes)
-        ) from None
+            f"{source} cannot be run as written:\n" + "\n".join(f"  - {mistake}" for mistake in told)
+        )
+    return tuple(found)
