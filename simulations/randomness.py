@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,6 +30,19 @@ class SeededRandomness:
     def __init__(self, seed: int | Sequence[int]) -> None:
         self.seed = seed
         self._generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+
+    @property
+    def position(self) -> str:
+        """Where in its stream the source is, for `resume`, also in another process."""
+        return json.dumps(self._generator.bit_generator.state)
+
+    def resume(self, position: str) -> None:
+        """Go on where a source of the same seed was.
+
+        Args:
+            position: The other one's `position`.
+        """
+        self._generator.bit_generator.state = json.loads(position)
 
     def integers_below(self, bound: int, size: int) -> npt.NDArray[np.int64]:
         """Draws `size` independent integers, each uniform on [0, bound).

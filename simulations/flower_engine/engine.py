@@ -1,0 +1,204 @@
+"""Trains on Flower's engine from a process that stays free of it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import multiprocessing
+import os
+import secrets
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from fedscore.card import Card
+from fedscore.contract import Contract
+from fedscore.data import Rows
+from fedscore.errors import FedscoreError, MissingExtra, RunFailed
+from fedscore.sums import Side
+from simulations.flower_engine.folder import RunFolder, Terms
+from simulations.flower_engine.process import Task, engine_process
+from simulations.keys import SimulatedKeys
+from simulations.participants import FederationResult
+from simulations.schemes import EncryptionMode
+
+__all__ = ["require_flower_engine", "train_on_flower"]
+
+_SETTINGS = {
+    # Nothing that runs here reports to anybody.
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray listens on every address of the machine, and runs what it is sent.
+    "RAY_AUTH_MODE": "token",
+    # It would take the environment of `uv run` to its actors.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Without it Ray warns that its default will change.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # What nodes log comes as often as they log it.
+    "RAY_DEDUP_LOGS": "0",
+    # One numerical thread in each process, as everywhere in simulations: last bits depend on it.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+}
+_END_SECONDS = 5.0
+_PAUSE_SECONDS = 0.02
+_LONGEST_BASE = 20
+"""Characters of a folder under which Ray's sockets still have a path that the system accepts."""
+
+
+def require_flower_engine() -> None:
+    """Refuses before anything is read.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise MissingExtra(
+            "Flower's engine needs Ray: run pip install 'fedscore[simulations]', or simulate with "
+            "--engine in-process, which opens the same sums"
+        )
+
+
+def train_on_flower(
+    contract: Contract,
+    rows: Mapping[str, Rows],
+    *,
+    seed: int,
+    processes: int,
+    encryption: EncryptionMode = EncryptionMode.PLAIN,
+    keys: SimulatedKeys | None = None,
+    test_rows: Mapping[str, Rows] | None = None,
+    watched: Card | None = None,
+) -> FederationResult:
+    """Trains or watches a card as `train_federation` does, on Flower's engine: the same openings.
+
+    Interrupted (Ctrl-C) or failed, it ends all of the engine's processes and leaves nothing behind.
+
+    Args:
+        contract: With its roster; noise mode and budget are the contract's.
+        rows: Training rows of every party on the roster.
+        seed: Of the noise; encryption is random in any case.
+        processes: Largest number of processes that answer for nodes.
+        encryption: Plain sums are the same integers as encrypted ones.
+        keys: For `EncryptionMode.PAILLIER`: a key, its committee and their shares.
+        test_rows: Test rows of every party, if the contract has an evaluation.
+        watched: The finished card, if the contract watches one.
+
+    Returns:
+        What the run gave; `seconds` with the engine's start and end. Nothing is known of how long the nodes'
+        cryptography took.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        RunFailed: The run failed as it would in one process, or the engine did.
+    """
+    require_flower_engine()
+    started = time.perf_counter()
+    terms = Terms(
+        contract=contract,
+        seed=seed,
+        encryption=encryption,
+        keys=keys,
+        watched=watched,
+        evaluates=test_rows is not None,
+    )
+    with _private_folder() as path:
+        folder = RunFolder(path)
+        _furnish(folder, terms, rows, test_rows)
+        result = _elsewhere(Task(folder=path, processes=processes))
+    return replace(result, seconds=time.perf_counter() - started)
+
+
+@contextlib.contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    base = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(
+        prefix="fedscore-",
+        dir=base if len(base) <= _LONGEST_BASE else "/tmp",  # noqa: S108 - a folder of its own in it
+    ) as path:
+        yield Path(path)
+
+
+def _furnish(
+    folder: RunFolder, terms: Terms, rows: Mapping[str, Rows], test_rows: Mapping[str, Rows] | None
+) -> None:
+    participants = terms.participants()
+    folder.write_terms(terms)
+    for number, name in enumerate(participants.names):
+        folder.begin_memory(number, participants.series)
+        for side, held in ((Side.TRAINING, rows), (Side.TEST, test_rows)):
+            if held is not None and name in held:
+                folder.write_rows(side, number, held[name])
+
+
+def _elsewhere(task: Task) -> FederationResult:
+    """Runs the engine in a process of its own, and ends all that it has started."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=engine_process, args=(task, sender), name="flower-engine")
+    with _environment():
+        process.start()
+    sender.close()
+    try:
+        outcome = receiver.recv()
+    except EOFError:
+        wait([process.sentinel])
+        raise RunFailed(
+            f"the process of Flower's engine ended with exit code {process.exitcode} and without a result: "
+            "what it wrote above says why; the same scenario runs with --engine in-process"
+        ) from None
+    finally:
+        receiver.close()
+        _end(process)
+    if isinstance(outcome, FedscoreError):
+        raise outcome
+    if not isinstance(outcome, FederationResult):
+        raise RunFailed(f"the process of Flower's engine sent a {type(outcome).__name__}: this is a defect")
+    return outcome
+
+
+def _end(process: BaseProcess) -> None:
+    """Ends a process and its group, whatever they are at: what matters was sent, or is no more wanted."""
+    if process.pid is None:
+        return
+    # Until it has been joined, nobody else can get its number.
+    _signalled(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
+    deadline = time.monotonic() + _END_SECONDS
+    while _signalled(process.pid, 0) and time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _signalled(group: int, number: int) -> bool:
+    """Sends a signal to a process group; 0 only asks whether there is one."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """What a process inherits that is started meanwhile."""
+    settings = {**_SETTINGS, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,135 @@
+"""What the processes of a run share: a folder with its terms, every party's rows, and every node's state."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clients.memory import FileMemory
+from fedscore.card import Card
+from fedscore.contract import Contract
+from fedscore.data import Rows
+from fedscore.data.rows import Identifiers
+from fedscore.sums import Side
+from fedscore.sums.series import KeySeries
+from simulations.flower_engine.noise import KeptRandomness
+from simulations.keys import SimulatedKeys
+from simulations.participants import Participants
+from simulations.schemes import EncryptionMode
+
+__all__ = ["RunFolder", "Terms"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What every process of a run must know.
+
+    Attributes:
+        contract: With its roster.
+        seed: Of the noise.
+        encryption: Whether sums are encrypted.
+        keys: A key, its committee and their shares, if they are; all holders are one here.
+        watched: The finished card, if the contract watches one.
+        evaluates: Whether there are test rows.
+    """
+
+    contract: Contract
+    seed: int
+    encryption: EncryptionMode
+    keys: SimulatedKeys | None
+    watched: Card | None
+    evaluates: bool
+
+    def participants(self) -> Participants:
+        """Who takes part."""
+        return Participants(self.contract, encryption=self.encryption, keys=self.keys, watched=self.watched)
+
+    def to_json(self) -> str:
+        """As text, for the other processes."""
+        return json.dumps(
+            {
+                "contract": self.contract.model_dump_json(),
+                "seed": self.seed,
+                "encryption": self.encryption.value,
+                "keys": self.keys.to_texts() if self.keys is not None else None,
+                "watched": self.watched.to_json() if self.watched is not None else None,
+                "evaluates": self.evaluates,
+            }
+        )
+
+    @staticmethod
+    def from_json(text: str) -> Terms:
+        """Reads what `to_json` wrote."""
+        fields = json.loads(text)
+        return Terms(
+            contract=Contract.model_validate_json(fields["contract"]),
+            seed=fields["seed"],
+            encryption=EncryptionMode(fields["encryption"]),
+            keys=SimulatedKeys.from_texts(tuple(fields["keys"])) if fields["keys"] is not None else None,
+            watched=Card.model_validate_json(fields["watched"]) if fields["watched"] is not None else None,
+            evaluates=fields["evaluates"],
+        )
+
+
+class RunFolder:
+    """The folder of one run; a participant goes by its place among `Participants.names`.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write_terms(self, terms: Terms) -> None:
+        """Writes the run's terms."""
+        (self.path / "terms.json").write_text(terms.to_json(), encoding="utf-8")
+
+    def terms(self) -> Terms:
+        """Reads the run's terms."""
+        return Terms.from_json((self.path / "terms.json").read_text(encoding="utf-8"))
+
+    def write_rows(self, side: Side, number: int, rows: Rows) -> None:
+        """Writes one side of a party's rows."""
+        arrays = {
+            "cells": rows.cells,
+            "outcome": rows.outcome,
+            "ids": _plain(rows.ids),
+            "groups": rows.groups,
+            "late": rows.late,
+        }
+        if rows.persons is not rows.ids:
+            arrays["persons"] = _plain(rows.persons)
+        # Compression would cost more time than it saves: the files live as long as the run.
+        np.savez(self._rows(side, number), allow_pickle=False, **arrays)
+
+    def rows(self, side: Side, number: int) -> Rows:
+        """Reads one side of a party's rows."""
+        with np.load(self._rows(side, number), allow_pickle=False) as arrays:
+            return Rows(**arrays)
+
+    def begin_memory(self, number: int, series: KeySeries) -> None:
+        """Begins the memory of a node that has not forgotten anything."""
+        FileMemory.create(self._node(number), series, abstains=False)
+
+    def memory(self, number: int, series: KeySeries) -> FileMemory:
+        """A node's memory: a deployment's."""
+        return FileMemory(self._node(number), series)
+
+    def randomness(self, number: int, seed: int) -> KeptRandomness:
+        """A node's noise: the stream that it has in one process, and where it stands in it."""
+        return KeptRandomness(self._node(number) / "noise.json", [seed, number])
+
+    def _rows(self, side: Side, number: int) -> Path:
+        return self.path / f"{side.value}-{number}.npz"
+
+    def _node(self, number: int) -> Path:
+        return self.path / f"node-{number}"
+
+
+def _plain(identifiers: Identifiers) -> Identifiers:
+    """Texts as NumPy writes them without pickling."""
+    return identifiers.astype(np.str_) if identifiers.dtype == object else identifiers
