@@ -84,10 +84,12 @@ class GridTransport:
 
     def _push(self, asks: Mapping[int, Ask]) -> dict[str, int]:
         """Hand all asks to Flower and return the address by message identifier, for those that it took."""
-        signed = {id(ask): self._signed(ask) for ask in asks.values()}
+        # Most asks go to many nodes: each is signed and written once, and read by all.
+        distinct = {id(ask): ask for ask in asks.values()}
+        contents = {key: encode_ask(self._signed(ask)) for key, ask in distinct.items()}
         messages = [
             Message(
-                encode_ask(signed[id(ask)]),
+                contents[id(ask)],
                 address,
                 MESSAGE_TYPES[ask.phase],
                 ttl=self.timeout_seconds,

@@ -147,6 +147,11 @@ class Contract(Term):
         `repr` has them. Comments and the order of keys in the file do not change it; any other change
         does, the order of characteristics and parties included.
         """
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:
+        # Every node and every message of a run asks for it, and it takes as long as the roster is.
         canonical = json.dumps(
             self.model_dump(mode="json"),
             sort_keys=True,

@@ -107,7 +107,7 @@ class Head:
     @functools.cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical bytes, 64 hexadecimal digits."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+        return hashlib.sha256(self._canonical).hexdigest()
 
     def successor(
         self,
@@ -145,6 +145,10 @@ class Head:
 
     def to_bytes(self) -> bytes:
         """The canonical form: JSON, keys sorted, no blanks, ASCII."""
+        return self._canonical
+
+    @functools.cached_property
+    def _canonical(self) -> bytes:
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         fields["submissions"] = dict(self.submissions)
         return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from fedscore.sums import NOT_COUNTED
 __all__ = ["Axes"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: every record's sum asks where tables start, which is found out once
 class Axes:
     """The tables of a contract, laid end to end.
 
@@ -44,21 +45,21 @@ class Axes:
         """Number of cells over all tables."""
         return sum(table.size for table in self.tables)
 
-    @property
-    def sizes(self) -> list[int]:
-        """[tables], the number of cells of each."""
-        return [table.size for table in self.tables]
+    @cached_property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """[tables], the number of cells of each; read-only."""
+        return _kept(np.array([table.size for table in self.tables], dtype=np.int64))
 
-    @property
+    @cached_property
     def offsets(self) -> npt.NDArray[np.int64]:
-        """[tables], the first cell of each table."""
-        return np.concatenate(([0], np.cumsum(self.sizes)[:-1])).astype(np.int64)
+        """[tables], the first cell of each table; read-only."""
+        return _kept(np.concatenate(([0], np.cumsum(self.sizes)[:-1])).astype(np.int64))
 
-    @property
+    @cached_property
     def absent_cells(self) -> npt.NDArray[np.int64]:
-        """[tables], the cell of each table that rows of the missing role fall into, or `NOT_COUNTED`."""
+        """[tables], the cell that rows of the missing role fall into, or `NOT_COUNTED`; read-only."""
         last = np.cumsum(self.sizes) - 1
-        return np.where([role is not None for role in self.missing_roles], last, NOT_COUNTED)
+        return _kept(np.where([role is not None for role in self.missing_roles], last, NOT_COUNTED))
 
     @property
     def tables_of_a_record(self) -> int:
@@ -112,6 +113,12 @@ class Axes:
         for table in range(len(self.tables)):
             total += self.lookup(values, cells, table)
         return total
+
+
+def _kept(cells: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """An array that all who ask share, so that none may write into it."""
+    cells.setflags(write=False)
+    return cells
 
 
 def _missing_role(table: Table, contract: Contract) -> Role | None:
