@@ -15,15 +15,16 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fedscore.contract import NoiseMode, Role
 from fedscore.errors import ScenarioError
+from simulations.audit.row import AuditRow
 from simulations.files import write_whole
 from simulations.paired import paired_gap
 from simulations.scenario import Baseline
 
-__all__ = ["AuditFound", "Origin", "PartyRun", "Results", "Run", "Summary", "summarise"]
+__all__ = ["Origin", "PartyRun", "Results", "Run", "Summary", "summarise"]
 
 _Place = tuple[tuple[str, str], ...]
 _Key = tuple[_Place, str, Baseline | None, NoiseMode, float | None]
@@ -125,14 +126,6 @@ class PartyRun:
     auc: float | None
 
 
-class AuditFound(Protocol):
-    """What an audit of one variation at one epsilon found, as far as a file of results needs to know it."""
-
-    def to_document(self) -> dict[str, Any]:
-        """The finding as JSON has it."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """What one variation of a scenario was made from.
@@ -211,7 +204,7 @@ class Results:
     scenario: Mapping[str, Any]
     runs: Sequence[Run]
     parties: Sequence[PartyRun] = ()
-    audits: Sequence[AuditFound] = ()
+    audits: Sequence[AuditRow] = ()
 
     @property
     def summary(self) -> tuple[Summary, ...]:

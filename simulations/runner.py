@@ -1,4 +1,4 @@
-"""Runs a scenario's methods over its seeds and epsilons, on as many processes as there are processors."""
+"""Runs a scenario's jobs, on as many processes as there are processors, each with one numerical thread."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 
+from threadpoolctl import threadpool_limits
+
 from fedscore.contract import NoiseMode
+from fedscore.errors import ScenarioError
 from simulations import methods
+from simulations.audit.row import AuditRow
 from simulations.dealing import Ground, deal_rows
 from simulations.federation import EncryptionMode
 from simulations.keys import SimulatedKeys
@@ -20,7 +26,19 @@ from simulations.outcomes import Outcome
 from simulations.scenario import NAIVE, Baseline, Scenario
 from simulations.variants import contract_of, neural_terms
 
-__all__ = ["Job", "Outcome", "available_processors", "jobs_of", "perform", "run_jobs"]
+__all__ = [
+    "AuditJob",
+    "Found",
+    "Job",
+    "Outcome",
+    "Task",
+    "available_processors",
+    "encrypts",
+    "jobs_of",
+    "perform",
+    "run_jobs",
+    "tasks_of",
+]
 
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _NEEDS_EPSILON = frozenset({Baseline.LOCAL_NOISE, *NAIVE})
@@ -32,37 +50,80 @@ class Job:
     """One training to be done.
 
     Attributes:
+        variation: Which variation of the scenario, from 0.
         seed: What everything random is drawn from.
         baseline: What is trained; None for the scenario's own run.
         epsilon: The budget; None without noise.
     """
 
+    variation: int = 0
     seed: int
     baseline: Baseline | None
     epsilon: float | None
 
 
-def jobs_of(terms: Scenario) -> tuple[Job, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditJob:
+    """One audit to be done.
+
+    Attributes:
+        variation: Which variation of the scenario, from 0.
+        epsilon: The budget whose promise is put to the test.
+    """
+
+    variation: int = 0
+    epsilon: float
+
+
+Task = Job | AuditJob
+Found = Outcome | AuditRow
+
+
+def jobs_of(terms: Scenario, *, variation: int = 0) -> tuple[Job, ...]:
     """All trainings of a scenario: its own runs by epsilon and seed, then baseline by baseline."""
     with_epsilon: set[Baseline | None] = {*_NEEDS_EPSILON}
     if terms.privacy.noise is not NoiseMode.NONE:
         with_epsilon |= {None, *_OF_THE_SCENARIOS_NOISE}
     return tuple(
-        Job(seed=seed, baseline=baseline, epsilon=epsilon)
+        Job(variation=variation, seed=seed, baseline=baseline, epsilon=epsilon)
         for baseline in (None, *terms.baselines)
         for epsilon in (terms.privacy.epsilon if baseline in with_epsilon else (None,))
         for seed in terms.split.seeds
     )
 
 
+def tasks_of(terms: Scenario, *, variation: int = 0) -> tuple[Task, ...]:
+    """All jobs of a scenario: its trainings, then an audit of each budget, if it asks for audits."""
+    trainings = jobs_of(terms, variation=variation)
+    if terms.audit is None or terms.noise is NoiseMode.NONE:
+        return trainings
+    return (
+        *trainings,
+        *(AuditJob(variation=variation, epsilon=epsilon) for epsilon in terms.privacy.epsilon),
+    )
+
+
+def encrypts(task: Task, terms: Scenario) -> bool:
+    """Whether a task needs the keys of a ceremony: own runs alone do, where the scenario encrypts."""
+    own = isinstance(task, Job) and task.baseline is None
+    return own and terms.encryption.mode is EncryptionMode.PAILLIER
+
+
 def perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
-    """Do one training; the same job on the same ground gives the same metrics.
+    """Do one training; the same job on the same ground gives the same figures, to the last bit.
+
+    Numerical libraries have one thread meanwhile: with several, sums are added in another order.
 
     Args:
         job: What to train.
         ground: The scenario's data and terms.
         keys: Outcome of a key ceremony, if the scenario encrypts.
     """
+    with _one_thread_each(), threadpool_limits(limits=1):
+        return _perform(job, ground, keys)
+
+
+def _perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
     dealt = deal_rows(ground, seed=job.seed)
     contract = contract_of(job.baseline, ground.terms, ground.contract, epsilon=job.epsilon)
     match job.baseline:
@@ -89,55 +150,63 @@ def perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    ground: Ground,
+    tasks: Sequence[Task],
+    grounds: Sequence[Ground],
     *,
-    keys: SimulatedKeys | None,
+    keys: Mapping[int, SimulatedKeys],
     workers: int,
-    finished: Callable[[Job], None],
-) -> tuple[Outcome, ...]:
-    """Do all jobs.
+    finished: Callable[[Task, Found], None],
+) -> None:
+    """Do all tasks.
 
-    Interrupted (Ctrl-C) or failed, it ends its processes at once and leaves nothing behind.
+    Interrupted (Ctrl-C) or failed, it ends its processes at once and leaves nothing behind; if this process
+    is killed, the others end by themselves.
 
     Args:
-        jobs: What to train.
-        ground: The scenario's data and terms.
-        keys: Outcome of a key ceremony, if the scenario encrypts.
-        workers: Largest number of processes; with 1, or for one job, everything happens in this one.
-        finished: Is called in this process after each job, in the order in which they end.
-
-    Returns:
-        Outcomes in the order of `jobs`, whatever `workers` is.
+        tasks: What to do.
+        grounds: Data and terms of each variation.
+        keys: Outcome of a key ceremony, for the variations that encrypt.
+        workers: Largest number of processes; with 1, or for one task, everything happens in this one.
+        finished: Is called in this process after each task with what it gave, in the order in which they end.
     """
-    processes = min(workers, len(jobs))
-    if processes == 1:
-        outcomes = []
-        for job in jobs:
-            outcomes.append(perform(job, ground, keys))
-            finished(job)
-        return tuple(outcomes)
+    processes = min(workers, len(tasks))
+    if processes <= 1:
+        for task in tasks:
+            finished(task, _do(task, grounds, keys))
+        return
+    texts = {variation: held.to_texts() for variation, held in keys.items()}
     others = set(multiprocessing.active_children())
     with _one_thread_each():
         pool = ProcessPoolExecutor(
             processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(ground, keys.to_texts() if keys is not None else ()),
+            initargs=(tuple(grounds), texts),
         )
         try:
-            futures = {pool.submit(_perform_here, job): job for job in jobs}
+            futures = {pool.submit(_do_here, task): task for task in tasks}
             for future in as_completed(futures):
-                future.result()
-                finished(futures[future])
+                # What has been told is let go: a large sweep has many cards.
+                finished(futures.pop(future), future.result())
             pool.shutdown()
-            return tuple(future.result() for future in futures)
+        except BrokenProcessPool:
+            raise ScenarioError(
+                "a process of the simulation ended before its work was done, as when memory runs out: run "
+                "the same again, and it goes on from what was finished; fewer processes need less memory"
+            ) from None
         except BaseException:
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             # The pool's own thread collects its processes; whoever else joined them would race with it.
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _do(task: Task, grounds: Sequence[Ground], keys: Mapping[int, SimulatedKeys]) -> Found:
+    ground = grounds[task.variation]
+    if isinstance(task, Job):
+        return perform(task, ground, keys.get(task.variation))
+    raise ScenarioError("audits in scenarios are not yet run: use fedscore audit, and leave [audit] out")
 
 
 def available_processors() -> int:
@@ -162,15 +231,25 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-_here: list[tuple[Ground, SimulatedKeys | None]] = []
+_here: list[tuple[Sequence[Ground], Mapping[int, SimulatedKeys]]] = []
 
 
-def _begin(ground: Ground, key_texts: tuple[str, ...]) -> None:
+def _begin(grounds: Sequence[Ground], key_texts: Mapping[int, tuple[str, ...]]) -> None:
     # The terminal sends Ctrl-C to every process; the first one tells the others when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _here.append((ground, SimulatedKeys.from_texts(key_texts) if key_texts else None))
+    threading.Thread(target=_end_with_the_first_process, daemon=True).start()
+    keys = {variation: SimulatedKeys.from_texts(texts) for variation, texts in key_texts.items()}
+    _here.append((grounds, keys))
 
 
-def _perform_here(job: Job) -> Outcome:
-    ground, keys = _here[0]
-    return perform(job, ground, keys)
+def _end_with_the_first_process() -> None:
+    """A process that is killed cannot tell the others to end, and they would wait for work for ever."""
+    first = multiprocessing.parent_process()
+    if first is not None:
+        first.join()
+        os._exit(1)
+
+
+def _do_here(task: Task) -> Found:
+    grounds, keys = _here[0]
+    return _do(task, grounds, keys)

@@ -2,58 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from fedscore.card import Card
-from fedscore.contract import Learner, Split
+from fedscore.contract import Split
 from fedscore.errors import ScenarioError
-from fedscore.learners.neural.extra import require_neural_extra
 from fedscore.learners.neural.model import NeuralModel
-from simulations.dealing import Ground, read_ground
-from simulations.federation import EncryptionMode
+from simulations.audit.row import AuditRow
+from simulations.dealing import Ground
 from simulations.files import result_folder, write_card, write_whole
-from simulations.keys import SimulatedKeys, hold_ceremony
-from simulations.lightgbm_ceiling import require_lightgbm
-from simulations.lookup import find_contract, find_data
+from simulations.job_keys import JobKey, KeyRing
+from simulations.preparing import Prepared, deal_keys, prepare
 from simulations.report import ReportContent, render
 from simulations.results import Origin, Results
-from simulations.runner import Job, available_processors, jobs_of, run_jobs
-from simulations.scenario import (
-    NAIVE,
-    Baseline,
-    LoadedScenario,
-    Scenario,
-    SplitKind,
-    SplitTerms,
-    load_scenario,
+from simulations.runner import (
+    Found,
+    Outcome,
+    Task,
+    available_processors,
+    encrypts,
+    run_jobs,
+    tasks_of,
 )
+from simulations.scenario import LoadedScenario, SplitKind, SplitTerms, load_scenario
+from simulations.store import JobStore
 from simulations.timings import Timings
 from simulations.variants import contract_of
-from simulations.versions import code_sha256, file_sha256, versions_of
+from simulations.versions import code_sha256, packages_of, versions_of
+from simulations.watcher import Watcher
 
-__all__ = ["Simulated", "Watcher", "run_scenario", "simulate"]
-
-_NEURAL = frozenset({Baseline.NEURAL_SHARED, Baseline.NEURAL_LOCAL, *NAIVE})
-
-
-class Watcher(Protocol):
-    """Is told how an experiment goes on."""
-
-    def stage(self, text: str) -> None:
-        """Something that takes a while has begun."""
-        ...
-
-    def started(self, jobs: int) -> None:
-        """So many trainings will be done."""
-        ...
-
-    def finished(self, job: Job) -> None:
-        """One of them is done."""
-        ...
+__all__ = ["Simulated", "run_scenario", "simulate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +62,7 @@ def simulate(
     overrides: Sequence[str] = (),
     watcher: Watcher,
     workers: int | None = None,
+    fresh: bool = False,
 ) -> Simulated:
     """Load a scenario and run it; see `run_scenario`.
 
@@ -91,13 +73,14 @@ def simulate(
         overrides: `key=VALUE` settings.
         watcher: Is told how it goes on.
         workers: Number of processes; as many as there are processors if left out.
+        fresh: Does all jobs anew.
 
     Raises:
         FedscoreError: The scenario, the contract or the data cannot be used as they are.
     """
     loaded = load_scenario(scenario, overrides)
     folder = out if out is not None else Path("runs") / loaded.name
-    return run_scenario(loaded, folder, data=data, watcher=watcher, workers=workers)
+    return run_scenario(loaded, folder, data=data, watcher=watcher, workers=workers, fresh=fresh)
 
 
 def run_scenario(
@@ -107,12 +90,16 @@ def run_scenario(
     data: Path | None = None,
     watcher: Watcher,
     workers: int | None = None,
+    fresh: bool = False,
 ) -> Simulated:
     """Run a scenario and write its results, `timings.json`, `report.html`, and `card.json` or `model.json`.
 
     Results are `results.json`, `results.csv` and `parties.csv`: functions of scenario, data and versions
-    alone, byte for byte. None of these files is written before all runs have ended; other files in the folder
-    are left alone.
+    alone, byte for byte, whether or not the experiment was interrupted. None of these files is written before
+    all jobs have ended; other files in the folder are left alone.
+
+    Every job that ends is kept in `jobs/` at once. Whoever runs the scenario again, after an interruption or
+    a change, has those jobs done already whose outcome would be the same.
 
     Args:
         loaded: The scenario.
@@ -120,51 +107,122 @@ def run_scenario(
         data: The data file, or the folder that holds it; looked up if left out.
         watcher: Is told how it goes on.
         workers: Number of processes; as many as there are processors if left out.
+        fresh: Does all jobs anew, whatever is kept.
 
     Raises:
-        FedscoreError: The scenario, the contract or the data cannot be used as they are.
+        FedscoreError: The scenario, the contract or the data cannot be used as they are, or another process
+            is at work in the folder.
     """
-    contract = find_contract(loaded)
-    path = find_data(loaded, data)
-    folder = result_folder(folder)
-    _require_extras(loaded.terms)
-    watcher.stage(f"reading {path.name}")
-    ground = read_ground(loaded.terms, contract, path)
-    keys = _ceremony(ground, watcher)
-    jobs = jobs_of(loaded.terms)
-    watcher.started(len(jobs))
-    outcomes = run_jobs(
-        jobs,
-        ground,
-        keys=keys,
-        workers=workers if workers is not None else available_processors(),
-        finished=watcher.finished,
-    )
-    trained = outcomes[0].trained
-    if not isinstance(trained, Card | NeuralModel):
-        raise ScenarioError("the first run gave neither a card nor a model: this is a defect")
-    simulated = Simulated(
-        results=Results(
-            versions=versions_of(loaded.terms),
-            code_sha256=code_sha256(),
-            origins=(Origin(contract_hash=contract.hash(), data_sha256=file_sha256(path)),),
-            scenario={"name": loaded.name, **loaded.terms.model_dump(mode="json")},
-            runs=tuple(outcome.run for outcome in outcomes),
-            parties=tuple(party for outcome in outcomes for party in outcome.parties),
-        ),
-        timings=Timings(
-            created=datetime.now(UTC),
-            processors=available_processors(),
-            runs=tuple(outcome.timing for outcome in outcomes),
-        ),
-        trained=trained,
-        folder=folder,
-    )
-    _write(simulated, loaded, ground, first=jobs[0])
+    prepared = prepare(loaded, data, watcher=watcher)
+    store = JobStore(result_folder(folder) / "jobs", noticed=watcher.noticed)
+    with store.taken():
+        keys = _keys(prepared)
+        workers = workers if workers is not None else available_processors()
+        found = _all_found(prepared, keys, store, watcher=watcher, workers=workers, fresh=fresh)
+        outcomes, audits = [], []
+        for task, key in keys.items():
+            one = _stamped(found[key.sha256], prepared[task.variation].variation.coordinates)
+            if isinstance(one, AuditRow):
+                audits.append(one)
+            else:
+                outcomes.append(one)
+        trained = outcomes[0].trained
+        if not isinstance(trained, Card | NeuralModel):
+            raise ScenarioError("the first run gave neither a card nor a model: this is a defect")
+        simulated = Simulated(
+            results=_results(loaded, prepared, outcomes, audits),
+            timings=Timings(
+                created=datetime.now(UTC),
+                processors=available_processors(),
+                runs=tuple(outcome.timing for outcome in outcomes),
+            ),
+            trained=trained,
+            folder=folder,
+        )
+        _write(simulated, loaded, prepared[0].ground)
     return simulated
 
 
-def _write(simulated: Simulated, loaded: LoadedScenario, ground: Ground, *, first: Job) -> None:
+def _keys(prepared: Sequence[Prepared]) -> Mapping[Task, JobKey]:
+    """All tasks in the order of the results, each with what its outcome depends on."""
+    keys: dict[Task, JobKey] = {}
+    for place, one in enumerate(prepared):
+        ring = KeyRing(one.ground, data_sha256=one.data_sha256)
+        keys |= {task: ring.key_of(task) for task in tasks_of(one.ground.terms, variation=place)}
+    return keys
+
+
+def _all_found(
+    prepared: Sequence[Prepared],
+    keys: Mapping[Task, JobKey],
+    store: JobStore,
+    *,
+    watcher: Watcher,
+    workers: int,
+    fresh: bool,
+) -> Mapping[str, Found]:
+    """Outcomes by the hash of their key: from the store, or done now and kept there."""
+    # Variations ask for the same job where what they differ in has no effect on it.
+    wanted: dict[str, Task] = {}
+    for task, key in keys.items():
+        wanted.setdefault(key.sha256, task)
+    found: dict[str, Found] = {}
+    for sha256, task in wanted.items():
+        if not fresh and (kept := store.find(keys[task])) is not None:
+            found[sha256] = kept
+    missing = [task for sha256, task in wanted.items() if sha256 not in found]
+    encrypting = [task.variation for task in missing if encrypts(task, prepared[task.variation].ground.terms)]
+    dealt = deal_keys(prepared, encrypting, watcher=watcher)
+
+    def keep(task: Task, outcome: Found) -> None:
+        found[keys[task].sha256] = outcome
+        store.keep(keys[task], outcome)
+        watcher.finished(task)
+
+    watcher.started(len(wanted), len(found))
+    run_jobs(missing, [one.ground for one in prepared], keys=dealt, workers=workers, finished=keep)
+    return found
+
+
+def _stamped(found: Found, coordinates: Mapping[str, str]) -> Found:
+    """The outcome of a job as that of one variation, of the several that may share it."""
+    variation = dict(coordinates)
+    if isinstance(found, AuditRow):
+        return replace(found, variation=variation)
+    return Outcome(
+        run=replace(found.run, variation=variation),
+        timing=replace(found.timing, variation=variation),
+        parties=tuple(replace(party, variation=variation) for party in found.parties),
+        trained=found.trained,
+    )
+
+
+def _results(
+    loaded: LoadedScenario,
+    prepared: Sequence[Prepared],
+    outcomes: Sequence[Outcome],
+    audits: Sequence[AuditRow],
+) -> Results:
+    packages = dict.fromkeys(name for one in prepared for name in packages_of(one.ground.terms))
+    return Results(
+        versions=versions_of(tuple(packages)),
+        code_sha256=code_sha256(),
+        origins=tuple(
+            Origin(
+                variation=dict(one.variation.coordinates),
+                contract_hash=one.contract.hash(),
+                data_sha256=one.data_sha256,
+            )
+            for one in prepared
+        ),
+        scenario={"name": loaded.name, **loaded.terms.model_dump(mode="json")},
+        runs=tuple(outcome.run for outcome in outcomes),
+        parties=tuple(party for outcome in outcomes for party in outcome.parties),
+        audits=tuple(audits),
+    )
+
+
+def _write(simulated: Simulated, loaded: LoadedScenario, ground: Ground) -> None:
     folder, trained = simulated.folder, simulated.trained
     simulated.results.write(folder)
     simulated.timings.write(folder)
@@ -173,6 +231,7 @@ def _write(simulated: Simulated, loaded: LoadedScenario, ground: Ground, *, firs
     else:
         write_whole(folder / trained.file_name, trained.to_json())
     what = "scorecard" if isinstance(trained, Card) else "neural model"
+    first = simulated.results.runs[0]
     page = render(
         ReportContent(
             title=f"Simulation {loaded.name}: federated {what} under differential privacy",
@@ -184,22 +243,6 @@ def _write(simulated: Simulated, loaded: LoadedScenario, ground: Ground, *, firs
         )
     )
     write_whole(folder / "report.html", page)
-
-
-def _require_extras(terms: Scenario) -> None:
-    """Tell what is missing before anything is read."""
-    if Baseline.POOLED_LIGHTGBM in terms.baselines:
-        require_lightgbm()
-    if terms.learner.name is Learner.NEURAL or not _NEURAL.isdisjoint(terms.baselines):
-        require_neural_extra()
-
-
-def _ceremony(ground: Ground, watcher: Watcher) -> SimulatedKeys | None:
-    terms = ground.terms.encryption
-    if terms.mode is not EncryptionMode.PAILLIER:
-        return None
-    watcher.stage(f"key ceremony ({terms.key_bits} bits)")
-    return hold_ceremony(ground.contract, key_bits=terms.key_bits)
 
 
 def _split_in_words(terms: SplitTerms, agreed: Split) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,27 +14,40 @@ from fedscore.contract import Learner
 from fedscore.errors import DataError, ScenarioError
 from simulations.scenario import NAIVE, Baseline, Scenario
 
-__all__ = ["code_sha256", "file_sha256", "versions_of"]
+__all__ = [
+    "LIGHTGBM_PACKAGES",
+    "NEURAL_PACKAGES",
+    "code_sha256",
+    "file_sha256",
+    "packages_of",
+    "versions_of",
+]
 
-_PACKAGES = ("clients", "fedscore", "privacy", "server", "simulations")
+LIGHTGBM_PACKAGES = ("lightgbm",)
+NEURAL_PACKAGES = ("torch", "opacus")
+
+_OWN = ("clients", "fedscore", "privacy", "server", "simulations")
 _ALWAYS = ("fedscore", "numpy", "pyarrow", "scikit-learn", "flwr")
 _NEURAL = frozenset({Baseline.NEURAL_SHARED, Baseline.NEURAL_LOCAL, *NAIVE})
 
 
-def versions_of(terms: Scenario | None = None) -> dict[str, str]:
-    """Versions of fedscore, of Python, and of the packages that decide figures.
+def versions_of(packages: Sequence[str] = ()) -> dict[str, str]:
+    """Versions of Python, of fedscore, and of the packages that decide all figures.
 
     Args:
-        terms: The scenario, for what it alone needs (LightGBM; torch and Opacus); none for the demo.
+        packages: Those that decide some figures besides.
     """
-    names = list(_ALWAYS)
-    if terms is not None and Baseline.POOLED_LIGHTGBM in terms.baselines:
-        names.append("lightgbm")
-    if terms is not None and (
-        terms.learner.name is Learner.NEURAL or not _NEURAL.isdisjoint(terms.baselines)
-    ):
-        names += ["torch", "opacus"]
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in (*_ALWAYS, *packages)},
+    }
+
+
+def packages_of(terms: Scenario) -> tuple[str, ...]:
+    """The packages beside the usual ones that decide figures of a scenario."""
+    lightgbm = Baseline.POOLED_LIGHTGBM in terms.baselines
+    neural = terms.learner.name is Learner.NEURAL or not _NEURAL.isdisjoint(terms.baselines)
+    return (*(LIGHTGBM_PACKAGES if lightgbm else ()), *(NEURAL_PACKAGES if neural else ()))
 
 
 @functools.cache
@@ -44,7 +58,7 @@ def code_sha256() -> str:
     of a source file makes another hash.
     """
     digest = hashlib.sha256()
-    for package in _PACKAGES:
+    for package in _OWN:
         root = _folder_of(package)
         for path in sorted(root.rglob("*.py")):
             name = f"{package}/{path.relative_to(root).as_posix()}".encode()

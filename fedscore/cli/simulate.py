@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +18,16 @@ def register(app: typer.Typer) -> None:
     app.command("simulate")(_simulate)
 
 
+def _shipped() -> list[str]:
+    """Names of the scenarios that come with fedscore, without loading what reads them."""
+    folder = files("simulations") / "scenarios"
+    return sorted(path.name.removesuffix(".toml") for path in folder.iterdir() if path.name.endswith(".toml"))
+
+
 def _simulate(
     scenario: Annotated[
         str,
-        typer.Argument(
-            help="A scenario's file, or a shipped one: taiwan, gmsc, pakdd_shops, taiwan-neural, gmsc-neural."
-        ),
+        typer.Argument(help=f"A scenario's file, or a shipped one: {', '.join(_shipped())}."),
     ],
     *,
     data: Annotated[
@@ -38,17 +43,23 @@ def _simulate(
             "--set", help="Change the scenario; VALUE as in TOML. May be repeated.", metavar="KEY=VALUE"
         ),
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Do all jobs anew, whatever was kept of an earlier run.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the object of results.json.")] = False,
 ) -> None:
     """Train over seeds and budgets, compare with baselines, and report.
 
     Writes results.json, results.csv, parties.csv, timings.json, report.html, and card.json (or model.json) of
-    the first run. Data are looked for in --data, the scenario's folder, $FEDSCORE_DATA and ../shared/data.
+    the first run. Jobs that end are kept in jobs/: after an interruption the same command goes on from there.
+    Data are looked for in --data, the scenario's folder, $FEDSCORE_DATA and ../shared/data.
     """
     from simulations.simulate import simulate  # noqa: PLC0415 - loads scikit-learn and Flower, for this command alone
 
     with ProgressWatcher() as watcher:
-        simulated = simulate(scenario, data=data, out=out, overrides=settings or (), watcher=watcher)
+        simulated = simulate(
+            scenario, data=data, out=out, overrides=settings or (), watcher=watcher, fresh=fresh
+        )
     if as_json:
         typer.echo(simulated.results.to_json(), nl=False)
         return

@@ -15,9 +15,12 @@ from rich.progress import (
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 
 __all__ = ["ProgressWatcher"]
+
+_ALL_DAY = 86_400.0
 
 
 class ProgressWatcher:
@@ -35,8 +38,12 @@ class ProgressWatcher:
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            # Jobs take from a second to many minutes: the pace is that of all that were done.
+            speed_estimate_period=_ALL_DAY,
         )
         self._task = self._progress.add_task("starting", total=None)
         self._stage: tuple[str, float] | None = None
@@ -61,13 +68,14 @@ class ProgressWatcher:
         self._stage = (text, self._clock())
         self._progress.reset(self._task, description=text, total=None)
 
-    def started(self, jobs: int) -> None:
-        """So many trainings will be done."""
-        self.stage(f"{jobs} trainings")
-        self._progress.reset(self._task, description="training", total=jobs)
+    def started(self, jobs: int, found: int = 0) -> None:
+        """So many jobs belong to what is done, of which so many were found done."""
+        kept = f", of which {found} were done before" if found else ""
+        self.stage(f"{jobs} {'job' if jobs == 1 else 'jobs'}{kept}")
+        self._progress.reset(self._task, description="jobs done", total=jobs, completed=found)
 
     def finished(self, job: object) -> None:  # noqa: ARG002 - which one it was is not shown
-        """One training is done."""
+        """One more job is done."""
         self._progress.advance(self._task)
 
     def round_opened(self, name: str, number: int, rounds: int) -> None:

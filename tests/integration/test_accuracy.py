@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulations.results import Results, Run
-from simulations.runner import Job
+from simulations.runner import Task
 from simulations.scenario import Baseline
 from simulations.simulate import simulate
 
@@ -27,9 +27,11 @@ class Silent:
 
     def stage(self, text: str) -> None: ...
 
-    def started(self, jobs: int) -> None: ...
+    def started(self, jobs: int, found: int) -> None: ...
 
-    def finished(self, job: Job) -> None: ...
+    def finished(self, job: Task) -> None: ...
+
+    def noticed(self, what: str) -> None: ...
 
 
 def run(name: str, shared_data: Path, out: Path, *overrides: str) -> Results:

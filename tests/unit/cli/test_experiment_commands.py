@@ -107,7 +107,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tiny_contract: Contract, tmp_path: Pa
 
     def simulate(scenario: str, **terms: Any) -> Simulated:  # noqa: ANN401 - likewise
         calls.append({"scenario": scenario, **terms})
-        terms["watcher"].started(2)
+        terms["watcher"].started(2, 0)
         terms["watcher"].finished(None)
         return simulated(tmp_path, RESULTS.runs)
 

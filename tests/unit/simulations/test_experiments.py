@@ -17,12 +17,12 @@ from fedscore.contract import CommitteeTerms, Contract
 from fedscore.errors import MissingExtra, ScenarioError
 from fedscore.learners.neural.model import NeuralModel
 from fedscore.metrics import auc
-from simulations import demo, lightgbm_ceiling, methods, simulate
+from simulations import demo, lightgbm_ceiling, methods, preparing, simulate
 from simulations.dealing import deal_rows, read_ground
 from simulations.federation import EncryptionMode
 from simulations.keys import SimulatedKeys
 from simulations.lookup import find_contract, find_data
-from simulations.runner import Job
+from simulations.runner import Task
 from simulations.scenario import load_scenario
 
 Keys = Callable[[Contract], SimulatedKeys]
@@ -34,16 +34,17 @@ class Log:
     def __init__(self) -> None:
         self.stages: list[str] = []
         self.jobs = 0
-        self.done: list[Job] = []
+        self.found = 0
+        self.done: list[Task] = []
         self.rounds: list[int] = []
 
     def stage(self, text: str) -> None:
         self.stages.append(text)
 
-    def started(self, jobs: int) -> None:
-        self.jobs = jobs
+    def started(self, jobs: int, found: int) -> None:
+        self.jobs, self.found = jobs, found
 
-    def finished(self, job: Job) -> None:
+    def finished(self, job: Task) -> None:
         self.done.append(job)
 
     def round_opened(self, name: str, number: int, rounds: int) -> None:
@@ -68,6 +69,7 @@ def test_a_scenario_becomes_four_files_that_agree(small_experiment: Path, tmp_pa
         "card.json",
         "card.signer.json",
         "report.html",
+        "jobs",
     }
     document = json.loads((folder / "results.json").read_text())
     assert document == json.loads(results.to_json())
@@ -107,6 +109,7 @@ def test_a_neural_scenario_writes_a_model_in_place_of_a_card(small_experiment: P
         "timings.json",
         "model.json",
         "report.html",
+        "jobs",
     }
     loaded = load_scenario(small_experiment, NEURAL)
     ground = read_ground(loaded.terms, find_contract(loaded), find_data(loaded))
@@ -130,7 +133,7 @@ def test_torch_is_asked_for_before_anything_is_read(
     def no_torch() -> None:
         raise MissingExtra("pip install")
 
-    monkeypatch.setattr(simulate, "require_neural_extra", no_torch)
+    monkeypatch.setattr(preparing, "require_neural_extra", no_torch)
     with pytest.raises(MissingExtra):
         simulate.simulate(str(small_experiment), out=tmp_path, overrides=settings, watcher=Log())
     assert list(tmp_path.iterdir()) == []
@@ -165,7 +168,7 @@ def test_an_encrypted_scenario_holds_its_key_ceremony_first(
         asked.append((contract.encryption.committee, key_bits))
         return known_keys(contract)
 
-    monkeypatch.setattr(simulate, "hold_ceremony", ceremony)
+    monkeypatch.setattr(preparing, "hold_ceremony", ceremony)
     settings = (
         "encryption={mode='paillier', key_bits=2048}",
         "split.seeds=[1]",
@@ -191,7 +194,7 @@ def test_what_is_missing_is_told_before_anything_is_read_or_written(
     def no_lightgbm() -> None:
         raise MissingExtra("pip install")
 
-    monkeypatch.setattr(simulate, "require_lightgbm", no_lightgbm)
+    monkeypatch.setattr(preparing, "require_lightgbm", no_lightgbm)
     with pytest.raises(MissingExtra):
         simulate.simulate(
             str(small_experiment), out=tmp_path, overrides=["baselines=['pooled-lightgbm']"], watcher=Log()

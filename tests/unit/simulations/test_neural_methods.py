@@ -21,7 +21,7 @@ from simulations.keys import SimulatedKeys
 from simulations.lookup import find_contract, find_data
 from simulations.plain_network import plain_network
 from simulations.results import Run, summarise
-from simulations.runner import Job, perform, run_jobs
+from simulations.runner import Found, Job, Outcome, Task, perform, run_jobs
 from simulations.scenario import Baseline, load_scenario
 from simulations.variants import neural_terms
 
@@ -209,13 +209,17 @@ def test_where_people_have_several_records_no_price_of_a_person_is_made_up(groun
 def test_processes_change_nothing_and_torch_has_its_threads_back(ground: Ground) -> None:
     jobs = [job(), job(Baseline.NEURAL_LOCAL)]
     threads = torch.get_num_threads()
-    alone = run_jobs(jobs, ground, keys=None, workers=1, finished=lambda _job: None)
-    assert torch.get_num_threads() == threads
-    together = run_jobs(jobs, ground, keys=None, workers=2, finished=lambda _job: None)
-    assert [without_time(outcome.run) for outcome in alone] == [
-        without_time(outcome.run) for outcome in together
-    ]
-    first, again = alone[0].trained, together[0].trained
+    alone, together = dict[Task, Outcome](), dict[Task, Outcome]()
+    for workers, found in ((1, alone), (2, together)):
+
+        def keep(task: Task, outcome: Found, found: dict[Task, Outcome] = found) -> None:
+            assert isinstance(outcome, Outcome)
+            found[task] = outcome
+
+        run_jobs(jobs, [ground], keys={}, workers=workers, finished=keep)
+        assert torch.get_num_threads() == threads
+    assert [alone[one].run for one in jobs] == [together[one].run for one in jobs]
+    first, again = alone[jobs[0]].trained, together[jobs[0]].trained
     assert isinstance(first, NeuralModel)
     assert isinstance(again, NeuralModel)
     assert first.parameters == again.parameters

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from simulations.dealing import Dealt, Ground, deal_rows, read_ground
 from simulations.keys import SimulatedKeys
 from simulations.lookup import find_contract, find_data
 from simulations.results import Run
-from simulations.runner import Job, Outcome, jobs_of, perform, run_jobs
+from simulations.runner import Found, Job, Outcome, Task, jobs_of, perform, run_jobs
 from simulations.scenario import NAIVE, Baseline, load_scenario
 
 
@@ -124,6 +125,24 @@ def test_local_only_is_the_mean_over_the_parties_that_can_train(ground: Ground) 
         methods.local_only(ground.contract, nobody, seed=1)
 
 
+def done(
+    jobs: Sequence[Job],
+    ground: Ground,
+    *,
+    keys: Mapping[int, SimulatedKeys] = MappingProxyType({}),
+    workers: int = 1,
+) -> dict[Task, Outcome]:
+    """What the jobs gave, in the order in which they ended."""
+    found: dict[Task, Outcome] = {}
+
+    def keep(task: Task, outcome: Found) -> None:
+        assert isinstance(outcome, Outcome)
+        found[task] = outcome
+
+    run_jobs(jobs, [ground], keys=keys, workers=workers, finished=keep)
+    return found
+
+
 def measured(run: Run) -> tuple[float, ...]:
     return (run.auc, run.ks, run.brier, run.calibration_error)
 
@@ -136,12 +155,12 @@ def test_neither_encryption_nor_the_number_of_processes_changes_what_is_measured
         Job(seed=1, baseline=Baseline.POOLED_NO_NOISE, epsilon=None),
     ]
     encrypting = ground_of(small_experiment, "encryption={mode='paillier', key_bits=2048}")
-    told: list[Job] = []
     threads_before = os.environ.get("OMP_NUM_THREADS")
     children = multiprocessing.active_children()
-    alone = run_jobs(jobs, ground, keys=None, workers=1, finished=lambda _job: None)
-    keys = known_keys(encrypting.contract)
-    together = run_jobs(jobs, encrypting, keys=keys, workers=2, finished=told.append)
+    alone = done(jobs, ground)
+    told = done(jobs, encrypting, keys={0: known_keys(encrypting.contract)}, workers=2)
+    assert set(told) == set(jobs)
+    alone, together = [alone[job] for job in jobs], [told[job] for job in jobs]
     assert [measured(outcome.run) for outcome in alone] == [measured(outcome.run) for outcome in together]
     assert [(outcome.run.seed, outcome.run.encrypted) for outcome in together] == [(2, True), (1, False)]
     assert not any(outcome.run.encrypted for outcome in alone)
@@ -153,19 +172,18 @@ def test_neither_encryption_nor_the_number_of_processes_changes_what_is_measured
     assert 0 < sum(getattr(encrypted.timing, part) for part in parts) < encrypted.timing.seconds
     assert [getattr(plain.timing, part) for part in parts] == [0, 0, 0, 0]
     assert plain.timing.phases > plain.run.rounds
-    assert set(told) == set(jobs)
     assert os.environ.get("OMP_NUM_THREADS") == threads_before
     assert multiprocessing.active_children() == children
 
 
 def test_an_interruption_ends_every_process_at_once(ground: Ground) -> None:
-    def interrupt(_job: Job) -> None:
+    def interrupt(_task: Task, _found: Found) -> None:
         raise KeyboardInterrupt
 
     jobs = [Job(seed=seed, baseline=Baseline.POOLED_NO_NOISE, epsilon=None) for seed in range(200)]
     children = multiprocessing.active_children()
     with pytest.raises(KeyboardInterrupt):
-        run_jobs(jobs, ground, keys=None, workers=2, finished=interrupt)
+        run_jobs(jobs, [ground], keys={}, workers=2, finished=interrupt)
     assert multiprocessing.active_children() == children
 
 
