@@ -12,7 +12,7 @@ export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check slow soak loopback bench clean
+.PHONY: help install demo test check slow soak loopback bench paper clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ bench: install ## measure encrypted sums beside stock phe, forty rounds of them,
 	$(BIN)/python -m benchmarks.neural_rounds
 	$(BIN)/python -m benchmarks.online_scoring
 	$(BIN)/python -m benchmarks.batch_scoring
+
+paper: install ## make the tables of docs/accuracy.md and docs/guide-researcher.md again; takes hours
+	$(BIN)/python -m simulations.paper
 
 clean: ## remove what was built here, .venv included; results in runs/ stay
 	rm -rf .venv build dist htmlcov *.egg-info .coverage .coverage.*
