@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,14 @@ __all__ = [
 LIGHTGBM = "lightgbm"
 
 
+class _Figures(TypedDict):
+    auc: float
+    gini: float
+    ks: float
+    brier: float
+    calibration_error: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What a score is worth on test rows, exactly."""
@@ -58,9 +67,15 @@ class Measured:
     calibration_error: float
 
     @property
-    def fields(self) -> dict[str, float]:
+    def fields(self) -> _Figures:
         """By name, for a `Run`."""
-        return dataclasses.asdict(self)
+        return _Figures(
+            auc=self.auc,
+            gini=self.gini,
+            ks=self.ks,
+            brier=self.brier,
+            calibration_error=self.calibration_error,
+        )
 
 
 def measure(outcome: npt.NDArray[np.int8], probability: npt.NDArray[np.float64]) -> Measured:
@@ -208,7 +223,10 @@ def local_only(contract: Contract, dealt: Dealt, *, seed: int) -> Outcome:
     test = dealt.pooled_test
     measured = [measure(test.outcome, result.trained.probability(test.cells)) for result in results.values()]
     mean = Measured(
-        **{key: statistics.fmean(one.fields[key] for one in measured) for key in measured[0].fields}
+        **{
+            one.name: statistics.fmean(getattr(each, one.name) for each in measured)
+            for one in dataclasses.fields(Measured)
+        }
     )
     run = _unprotected(Baseline.LOCAL_ONLY, mean, contract=contract, parties=len(dealt.training), seed=seed)
     cards = {party: results[party].trained if party in results else None for party in dealt.training}
@@ -289,7 +307,10 @@ def _timing(
         seed=run.seed,
         seconds=seconds,
         phases=phases,
-        **{f"{stage}_seconds": spent for stage, spent in stages.items()},
+        encrypt_seconds=stages.get(Stage.ENCRYPT, 0.0),
+        prove_seconds=stages.get(Stage.PROVE, 0.0),
+        verify_seconds=stages.get(Stage.VERIFY, 0.0),
+        open_seconds=stages.get(Stage.OPEN, 0.0),
     )
 
 

@@ -157,10 +157,10 @@ def test_neither_encryption_nor_the_number_of_processes_changes_what_is_measured
     encrypting = ground_of(small_experiment, "encryption={mode='paillier', key_bits=2048}")
     threads_before = os.environ.get("OMP_NUM_THREADS")
     children = multiprocessing.active_children()
-    alone = done(jobs, ground)
-    told = done(jobs, encrypting, keys={0: known_keys(encrypting.contract)}, workers=2)
-    assert set(told) == set(jobs)
-    alone, together = [alone[job] for job in jobs], [told[job] for job in jobs]
+    here = done(jobs, ground)
+    there = done(jobs, encrypting, keys={0: known_keys(encrypting.contract)}, workers=2)
+    assert set(here) == set(there) == set(jobs)
+    alone, together = [here[job] for job in jobs], [there[job] for job in jobs]
     assert [measured(outcome.run) for outcome in alone] == [measured(outcome.run) for outcome in together]
     assert [(outcome.run.seed, outcome.run.encrypted) for outcome in together] == [(2, True), (1, False)]
     assert not any(outcome.run.encrypted for outcome in alone)
