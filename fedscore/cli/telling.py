@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.columns import Columns
 from rich.console import Console
+from rich.markup import escape
 
 from fedscore.cli.tables import (
     grade_table,
@@ -19,6 +21,7 @@ from fedscore.cli.tables import (
 from simulations.demo import DemoResult
 from simulations.results import Run
 from simulations.simulate import Simulated
+from simulations.sweep import in_words
 from simulations.timings import Timing
 from simulations.wording import product_in_words, promises, warnings_in_words
 
@@ -66,13 +69,16 @@ def tell_simulation(simulated: Simulated) -> None:
     results = simulated.results
     console = Console(highlight=False)
     summary = results.summary
-    console.print(summary_table(summary))
-    if (seeds := len({run.seed for run in results.runs})) > 1:
+    for coordinates, entries in itertools.groupby(summary, key=lambda entry: entry.variation):
+        if coordinates:
+            console.print(f"\n[bold]{escape(in_words(coordinates))}[/bold]")
+        console.print(summary_table(list(entries)))
+    if (seeds := max(entry.n for entry in summary)) > 1:
         console.print(f"Means over {seeds} seeds.", end=" ")
     if any(entry.auc_gap_margin is not None for entry in summary):
         console.print("Own run \N{MINUS SIGN} this: paired by seed, with its 95 % interval.", end="")
     console.print()
-    for warning in warnings_in_words(summary):
+    for warning in dict.fromkeys(warnings_in_words(summary)):
         console.print(f"\n{warning}")
     _split(console, results.runs, simulated.timings.runs)
     _files(console, simulated.folder, product=product_in_words(results.runs[0]))
