@@ -16,10 +16,10 @@ from server.coordinator import Observer
 from simulations import methods
 from simulations.dealing import Dealt
 from simulations.federation import EncryptionMode
-from simulations.files import result_folder, write_card, write_whole
+from simulations.files import result_folder, write_card
 from simulations.keys import hold_ceremony, keyed
 from simulations.outcomes import Outcome
-from simulations.report import PartyLine, ReportContent, render
+from simulations.report import PartyLine, ReportContent, write_report
 from simulations.results import Origin, Results
 from simulations.runner import available_processors
 from simulations.scenario import Baseline
@@ -178,7 +178,7 @@ def _write(demo: DemoResult, dealt: Dealt) -> None:
     demo.results.write(demo.folder)
     demo.timings.write(demo.folder)
     write_card(demo.card, demo.folder)
-    page = render(
+    write_report(
         ReportContent(
             title="fedscore demo: one scorecard over a synthetic consortium",
             introduction=_introduction(demo, dealt),
@@ -186,11 +186,10 @@ def _write(demo: DemoResult, dealt: Dealt) -> None:
             timings=demo.timings,
             trained=demo.card,
             contract=demo.contract,
-            parties=demo.parties,
             ceremony_seconds=demo.ceremony_seconds,
-        )
+        ),
+        demo.folder,
     )
-    write_whole(demo.folder / "report.html", page)
 
 
 def _introduction(demo: DemoResult, dealt: Dealt) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from simulations.dealing import Ground
 from simulations.files import result_folder, write_card, write_whole
 from simulations.job_keys import JobKey, KeyRing
 from simulations.preparing import Prepared, deal_keys, prepare
-from simulations.report import ReportContent, render
+from simulations.report import ReportContent, write_report
 from simulations.results import Origin, Results
 from simulations.runner import (
     Found,
@@ -232,7 +232,7 @@ def _write(simulated: Simulated, loaded: LoadedScenario, ground: Ground) -> None
         write_whole(folder / trained.file_name, trained.to_json())
     what = "scorecard" if isinstance(trained, Card) else "neural model"
     first = simulated.results.runs[0]
-    page = render(
+    write_report(
         ReportContent(
             title=f"Simulation {loaded.name}: federated {what} under differential privacy",
             introduction=_introduction(loaded, ground),
@@ -240,9 +240,9 @@ def _write(simulated: Simulated, loaded: LoadedScenario, ground: Ground) -> None
             timings=simulated.timings,
             trained=trained,
             contract=contract_of(None, loaded.terms, ground.contract, epsilon=first.epsilon),
-        )
+        ),
+        folder,
     )
-    write_whole(folder / "report.html", page)
 
 
 def _split_in_words(terms: SplitTerms, agreed: Split) -> str:

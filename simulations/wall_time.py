@@ -34,7 +34,7 @@ from dataclasses import dataclass
 
 from simulations.deployment import DeploymentTerms
 
-__all__ = ["Span", "WallTime", "Work", "estimated_wall_time", "phases_of"]
+__all__ = ["Span", "WallTime", "Work", "estimated_wall_time", "formula", "phases_of"]
 
 _REQUESTS = 5
 _BYTES_OF_A_NUMBER = 8
@@ -103,6 +103,11 @@ class WallTime:
     def total(self) -> Span:
         """The whole run, from the operator's command to the card."""
         return self.phases + self.transport + self.encryption + self.computing
+
+
+def formula() -> str:
+    """The formula in words, as this module says it."""
+    return (__doc__ or "").partition("\n\n")[2].strip()
 
 
 def phases_of(rounds: int) -> int:

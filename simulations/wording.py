@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from fedscore.contract import Contract, Learner, NoiseMode
 from simulations.results import Run, Summary
 from simulations.scenario import Baseline
 
 __all__ = [
+    "Method",
     "Statement",
     "bytes_in_words",
     "epsilon_in_words",
@@ -59,7 +61,41 @@ class Statement:
     text: str
 
 
-def method_in_words(method: Run | Summary) -> str:
+class Method(Protocol):
+    """Whatever is of one method at one epsilon: a run, or what is said of several."""
+
+    @property
+    def learner(self) -> str:
+        """What was trained."""
+        ...
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """What it is compared as."""
+        ...
+
+    @property
+    def noise(self) -> NoiseMode:
+        """Who added noise."""
+        ...
+
+    @property
+    def epsilon(self) -> float | None:
+        """The record-level epsilon asked for."""
+        ...
+
+    @property
+    def epsilon_spent(self) -> float | None:
+        """The true one."""
+        ...
+
+    @property
+    def epsilon_reported(self) -> float | None:
+        """What was reported instead, if something was."""
+        ...
+
+
+def method_in_words(method: Method) -> str:
     """What was done, for a reader who does not know the names in the files."""
     if method.learner == Learner.NEURAL:
         if method.baseline is None or method.baseline in _NEURAL_WAYS:
@@ -70,12 +106,12 @@ def method_in_words(method: Run | Summary) -> str:
     return _OWN[method.noise] if method.baseline is None else _BASELINES[method.baseline]
 
 
-def product_in_words(method: Run | Summary) -> str:
+def product_in_words(method: Method) -> str:
     """What training ends with."""
     return "model" if method.learner == Learner.NEURAL else "card"
 
 
-def true_epsilon(method: Run | Summary) -> float | None:
+def true_epsilon(method: Method) -> float | None:
     """The epsilon to show: what was asked for, unless more than that was spent; None where it is infinite."""
     return method.epsilon if method.epsilon_reported is None else method.epsilon_spent
 
@@ -88,14 +124,22 @@ def gap_in_words(summary: Summary) -> str:
     return f"{summary.auc_gap:+.4f}{margin}"
 
 
-def warnings_in_words(summary: Iterable[Summary]) -> tuple[str, ...]:
-    """What a reader of a table must know of methods that report another epsilon than the true one."""
+def warnings_in_words(methods: Iterable[Method]) -> tuple[str, ...]:
+    """What a reader of a table must know of methods that report another epsilon than the true one.
+
+    Args:
+        methods: At one or more epsilons each; one warning for each method.
+    """
+    pairs: dict[str, dict[tuple[str, str], None]] = {}
+    for entry in methods:
+        if entry.epsilon_reported is not None:
+            pair = (f"{entry.epsilon_reported:.2f}", _finite(entry.epsilon_spent))
+            pairs.setdefault(method_in_words(entry), {})[pair] = None
     return tuple(
-        f"{method_in_words(entry)}: the recipe reports ε = {entry.epsilon_reported:.2f}, and its true ε is "
-        f"at most {_finite(entry.epsilon_spent)}. It makes a new privacy engine in every round, which knows "
-        "of one round alone; the true ε counts them all."
-        for entry in summary
-        if entry.epsilon_reported is not None
+        f"{method}: the recipe reports ε = {', '.join(reported for reported, _ in told)}, and its true ε is "
+        f"at most {', '.join(true for _, true in told)}. It makes a new privacy engine in every round, which "
+        "knows of one round alone; the true ε counts them all."
+        for method, told in pairs.items()
     )
 
 

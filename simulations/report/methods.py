@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simulations.results import Summary
 from simulations.scenario import Baseline
-from simulations.wording import method_in_words, product_in_words
+from simulations.wording import Method, method_in_words, product_in_words
 
 __all__ = ["explained"]
 
 
-def explained(summary: Sequence[Summary]) -> tuple[str, ...]:
+def explained(methods: Sequence[Method]) -> tuple[str, ...]:
     """Say what was done under each name, for a reader who does not know the names.
 
     Args:
-        summary: The methods; the first is the experiment's own.
+        methods: Of one or more epsilons; the first is the experiment's own.
     """
-    what = product_in_words(summary[0])
+    what = product_in_words(methods[0])
     sentences = {
         None: f"one {what} from sums over all organisations, to which each adds a share of the noise "
         "(shared) or all of it (local)",
@@ -32,13 +31,15 @@ def explained(summary: Sequence[Summary]) -> tuple[str, ...]:
         "to which each adds a share of the noise",
         Baseline.NEURAL_LOCAL: "each organisation takes steps of its own, each with the whole noise, and "
         "sums average where they led",
-        Baseline.NAIVE_FLOWER_OPACUS: "the public example with its own constants, on the same inputs and "
-        "with layers as wide; models and numbers of rows travel in clear",
-        Baseline.NAIVE_TUNED: "the same with rounds, batches and steps that suit tables; it reports ε of one "
-        "round",
-        Baseline.NAIVE_TUNED_TRUE: "that once more, with so much noise that ε is what all rounds cost",
+        Baseline.NAIVE_FLOWER_OPACUS: "the public example of Flower and Opacus with its own constants, on the "
+        "same inputs and with layers as wide; models and numbers of rows travel in clear",
+        Baseline.NAIVE_TUNED: "the public example of Flower and Opacus with rounds, batches and steps that "
+        "suit tables; it reports ε of one round; models and numbers of rows travel in clear",
+        Baseline.NAIVE_TUNED_TRUE: "the public example of Flower and Opacus with rounds, batches and steps "
+        "that suit tables, and with so much noise that ε is what all rounds cost; models and numbers of rows "
+        "travel in clear",
     }
-    names = {entry.baseline: method_in_words(entry) for entry in summary}
+    names = {entry.baseline: method_in_words(entry) for entry in methods}
     return tuple(f"{_capital(name)}: {sentences[baseline]}." for baseline, name in names.items())
 
 

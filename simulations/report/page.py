@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import jinja2
+from matplotlib.figure import Figure
 
 from fedscore.card import Card
 from fedscore.contract import Contract
+from fedscore.errors import ScenarioError
 from fedscore.learners.neural.model import NeuralModel
+from fedscore.pages import words
+from fedscore.pages.rulers import bar_scales, ruler_of
+from fedscore.pages.sheets import characteristic_sheets
 from simulations import wording
-from simulations.report import pictures
+from simulations.audit.row import AuditRow
+from simulations.deployment import DeploymentTerms
+from simulations.files import write_whole
+from simulations.report import numbers
+from simulations.report.costs import costs_of
+from simulations.report.figures import Names, Panel, grid_figure, panel_figure
+from simulations.report.finding import finding, tiles
+from simulations.report.frontier import (
+    FrontierPoint,
+    by_variation,
+    frontier,
+    frontier_csv,
+    variation_in_words,
+)
+from simulations.report.inline import as_inline_svg, as_png, as_svg
 from simulations.report.methods import explained
 from simulations.report.neural import described
-from simulations.results import Results, Summary
+from simulations.report.panels import panels_of
+from simulations.report.provenance import is_runnable, openings_of, scenario_in_words
+from simulations.report.worth import worth_of
+from simulations.results import Results
 from simulations.timings import Timings
+from simulations.wall_time import formula
 
-__all__ = ["PartyLine", "ReportContent", "render"]
+__all__ = ["ReportContent", "render", "write_report"]
 
 _STRONGEST = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartyLine:
-    """What taking part is worth to one organisation, on its own test rows.
-
-    Attributes:
-        party: Its name.
-        rows: Number of its training rows.
-        local_auc: AUC of the card that it trains alone; None if it can train or measure none.
-        federated_auc: AUC of the federated card; None if its test rows have only one outcome.
-    """
-
-    party: str
-    rows: int
-    local_auc: float | None
-    federated_auc: float | None
+_WIDE, _NARROW, _SMALL, _GRID = 7.6, 3.9, 3.3, 9.6
+"""Widths of figures, in inches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +61,6 @@ class ReportContent:
         timings: How long they took.
         trained: The card or the neural model of the first run.
         contract: The contract that the first run ran under.
-        parties: What each organisation gained, where this was measured.
         ceremony_seconds: Duration of the key ceremony, if there was one.
     """
 
@@ -60,8 +70,36 @@ class ReportContent:
     timings: Timings
     trained: Card | NeuralModel
     contract: Contract
-    parties: tuple[PartyLine, ...] = ()
     ceremony_seconds: float | None = None
+
+
+def write_report(content: ReportContent, folder: Path) -> None:
+    """Write `report.html`, and what it draws as `frontier.png`, `frontier.svg` and `frontier.csv`.
+
+    Args:
+        content: What to tell.
+        folder: Where to.
+
+    Raises:
+        ScenarioError: A file cannot be written.
+    """
+    points = frontier(content.results.runs)
+    figure = _file_figure(_panels(content, points))
+    write_whole(folder / "frontier.csv", frontier_csv(points))
+    write_whole(folder / "frontier.svg", as_svg(figure))
+    _write_bytes(folder / "frontier.png", as_png(figure))
+    write_whole(folder / "report.html", render(content))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError as error:
+        raise ScenarioError(
+            f"{path} cannot be written ({error.strerror}): pass another folder with --out"
+        ) from None
 
 
 def render(content: ReportContent) -> str:
@@ -71,80 +109,120 @@ def render(content: ReportContent) -> str:
         content: What to tell.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("simulations.report", "."),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader("simulations.report", "."), jinja2.PackageLoader("fedscore.pages", ".")]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals.update(
-        method=wording.method_in_words,
-        epsilon=wording.epsilon_in_words,
-        true_epsilon=wording.true_epsilon,
-        gap=wording.gap_in_words,
-        size=wording.bytes_in_words,
-        points=wording.points_in_words,
+        words=words,
+        say=wording,
+        figures=numbers,
+        n=lambda value: f"{value:g}",
+        place_in_words=variation_in_words,
+        finite=math.isfinite,
     )
-    first = content.results.runs[0]
-    summary = content.results.summary
+    return environment.get_template("report.html.j2").render(_values(content))
+
+
+def _values(content: ReportContent) -> Mapping[str, Any]:
+    results = content.results
+    points = frontier(results.runs)
+    audits = audits_of(results)
     card = content.trained if isinstance(content.trained, Card) else None
-    strongest = card.strongest(_STRONGEST) if card is not None else ()
-    return environment.get_template("report.html.j2").render(
-        content=content,
-        card=card,
-        observed={one.name: one for one in card.evaluation.grades}
-        if card is not None and card.evaluation is not None
-        else {},
-        model=described(content.trained) if isinstance(content.trained, NeuralModel) else (),
-        product=wording.product_in_words(first),
-        first=first,
-        summary=summary,
-        finding=_finding(summary),
-        warnings=wording.warnings_in_words(summary),
-        explained=explained(summary),
-        auc_picture=_auc_picture(summary),
-        points_pictures=[(table, pictures.points_of(table)) for table in strongest],
-        promises=wording.promises(first, content.contract),
-        scenario=json.dumps(content.results.scenario, indent=2, ensure_ascii=False),
-        meanings={name: item.description for name, item in content.contract.by_name.items()},
-        several_epsilons=_several_epsilons(summary),
-        has_ceiling=any(entry.gap_to_lightgbm is not None for entry in summary),
-        several_seeds=any(entry.n > 1 for entry in summary),
-        has_gap=any(entry.auc_gap is not None for entry in summary),
-        costs=[
-            (run, timing)
-            for run, timing in zip(content.results.runs, content.timings.runs, strict=True)
-            if run.rounds and run.seed == first.seed
-        ],
-        first_timing=content.timings.runs[0],
+    sheets = characteristic_sheets(card)[:_STRONGEST] if card is not None else ()
+    first = results.runs[0]
+    worth = worth_of(results)
+    committee = content.contract.encryption.committee
+    terms = DeploymentTerms.model_validate(results.scenario.get("deployment", {}))
+    costs = costs_of(
+        results.runs, content.timings.runs, members=committee.members if committee else 1, terms=terms
     )
+    return {
+        "content": content,
+        "results": results,
+        "first": first,
+        "product": wording.product_in_words(first),
+        "finding": finding(points),
+        "tiles": tiles(points, audits=audits, worth=worth, costs=costs),
+        "tables": by_variation(points),
+        "pictures": _pictures(_panels(content, points)),
+        "has_ceiling": any(point.below_ceiling is not None for point in points),
+        "several_seeds": any(point.seeds > 1 for point in points),
+        "several_epsilons": _several_epsilons(points),
+        "has_lead": any(point.lead is not None for point in points),
+        "explained": explained(points),
+        "warnings": wording.warnings_in_words(points),
+        "audits": audits,
+        "worth": worth,
+        "card": card,
+        "sheets": sheets,
+        "ruler": ruler_of(sheets) if sheets else None,
+        "scales": bar_scales,
+        "observed": _observed(card),
+        "model": described(content.trained) if isinstance(content.trained, NeuralModel) else (),
+        "costs": costs,
+        "terms": terms,
+        "formula": formula(),
+        "promises": wording.promises(first, content.contract),
+        "scenario": scenario_in_words(results.scenario),
+        "is_runnable": is_runnable(results.scenario),
+        "openings": openings_of(results.runs),
+    }
 
 
-def _auc_picture(summary: tuple[Summary, ...]) -> str:
-    return pictures.auc_by_epsilon(summary) if _several_epsilons(summary) else pictures.auc_by_method(summary)
+def audits_of(results: Results) -> tuple[AuditRow, ...]:
+    """The audits of an experiment, by variation and epsilon.
+
+    Args:
+        results: Of the experiment.
+    """
+    rows = [row for row in results.audits if isinstance(row, AuditRow)]
+    if len(rows) != len(results.audits):
+        raise ScenarioError("the results hold audits of a kind that no report knows: this is a defect")
+    return tuple(rows)
 
 
-def _several_epsilons(summary: tuple[Summary, ...]) -> bool:
-    return len({entry.epsilon for entry in summary if entry.epsilon is not None}) > 1
+def _panels(content: ReportContent, points: Sequence[FrontierPoint]) -> tuple[Panel, ...]:
+    return panels_of(points, audits_of(content.results), delta=content.contract.privacy.delta)
 
 
-def _finding(summary: tuple[Summary, ...]) -> str:
-    """The experiment in one sentence, at the epsilon nearest to 1."""
-    own = [entry for entry in summary if entry.baseline is None]
-    chosen = min(own, key=lambda entry: abs((entry.epsilon or 1.0) - 1.0))
-    runs = f"mean of {chosen.n} seeds" if chosen.n > 1 else "one seed"
-    at = "Without noise" if chosen.epsilon is None else f"At ε = {chosen.epsilon:g}"
-    what = wording.product_in_words(chosen)
-    sentence = f"{at} the federated {what} reaches an AUC of {chosen.auc_mean:.4f} on test rows ({runs})"
-    others = [
-        f"{wording.method_in_words(entry)}: {entry.auc_mean:.4f}{_true_price(entry)}"
-        for entry in summary
-        if entry.baseline is not None and entry.epsilon in {None, chosen.epsilon}
-    ]
-    return sentence + (f". For comparison: {'; '.join(others)}." if others else ".")
+def _file_figure(panels: Sequence[Panel]) -> Figure:
+    if len(panels) == 1:
+        return panel_figure(panels[0], width=_WIDE, names=Names.BESIDE)
+    return grid_figure(panels, width=_GRID)
 
 
-def _true_price(entry: Summary) -> str:
-    if entry.epsilon_reported is None:
-        return ""
-    return f" (at a true ε of {wording.epsilon_in_words(entry.epsilon_spent)})"
+def _pictures(panels: Sequence[Panel]) -> Mapping[str, Any]:
+    label = "AUC of every method; the figures are in the tables below"
+    if len(panels) == 1:
+        return {
+            "wide": as_inline_svg(panel_figure(panels[0], width=_WIDE, names=Names.BESIDE), label=label),
+            "narrow": as_inline_svg(panel_figure(panels[0], width=_NARROW, names=Names.BELOW), label=label),
+            "many": (),
+        }
+    names = [Names.BELOW] + [Names.ELSEWHERE] * (len(panels) - 1)
+    return {
+        "wide": None,
+        "narrow": None,
+        "many": [
+            (
+                panel.title,
+                as_inline_svg(panel_figure(panel, width=_SMALL, names=how, small=True), label=label),
+            )
+            for panel, how in zip(panels, names, strict=True)
+        ],
+    }
+
+
+def _several_epsilons(points: Sequence[FrontierPoint]) -> bool:
+    return len({point.epsilon for point in points if point.epsilon is not None}) > 1
+
+
+def _observed(card: Card | None) -> Mapping[str, Any]:
+    if card is None or card.evaluation is None:
+        return {}
+    return {one.name: one for one in card.evaluation.grades}
