@@ -10,7 +10,7 @@ import typer
 
 from fedscore.errors import FedscoreError
 from simulations.paper.reproduce import TABLES, chosen, made
-from simulations.runner import Job
+from simulations.runner import Task
 
 __all__ = ["main"]
 
@@ -27,10 +27,14 @@ class _Lines:
     def stage(self, text: str) -> None:
         typer.echo(text, err=True)
 
-    def started(self, jobs: int) -> None:
-        self._jobs, self._done = jobs, 0
+    def started(self, jobs: int, found: int) -> None:
+        self._jobs, self._done = jobs, found
+        typer.echo(f"  {jobs} trainings, of which {found} were done before", err=True)
 
-    def finished(self, job: Job) -> None:  # noqa: ARG002 - one is as good as another
+    def noticed(self, what: str) -> None:
+        typer.echo(f"  {what}", err=True)
+
+    def finished(self, job: Task) -> None:  # noqa: ARG002 - one is as good as another
         self._done += 1
         if self._done == self._jobs or time.monotonic() - self._told > 30:
             self._told = time.monotonic()

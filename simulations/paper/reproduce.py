@@ -14,7 +14,8 @@ from simulations.paper.researcher import RESEARCHER_TABLES
 from simulations.paper.sources import Source
 from simulations.paper.tables import Table, differences
 from simulations.results import Results
-from simulations.simulate import Watcher, simulate
+from simulations.simulate import simulate
+from simulations.watcher import Watcher
 
 __all__ = ["TABLES", "Made", "chosen", "made", "read_document"]
 
