@@ -12,6 +12,7 @@ from typing import Any
 
 from fedscore.contract import Contract, Learner, NoiseMode
 from simulations.dealing import Ground
+from simulations.engines import Engine
 from simulations.readings import content_sha256, reading_document
 from simulations.runner import AuditJob, Task
 from simulations.scenario import NAIVE, Baseline
@@ -45,10 +46,12 @@ class KeyRing:
     Args:
         ground: The variation's terms, contract and rows.
         data_sha256: Hash of its data file.
+        engine: What carries the messages: one engine's outcome would be no check of another.
     """
 
-    def __init__(self, ground: Ground, *, data_sha256: str) -> None:
+    def __init__(self, ground: Ground, *, data_sha256: str, engine: Engine = Engine.IN_PROCESS) -> None:
         self._ground = ground
+        self._engine = engine
         self._data = {"sha256": data_sha256, "kind": ground.path.suffix.lower()}
         self._terms = ground.terms.model_dump(mode="json")
         self._contracts: dict[tuple[Baseline | None, float | None], tuple[str, tuple[str, ...]]] = {}
@@ -128,6 +131,7 @@ class KeyRing:
             "contract": sha256,
             "terms": terms,
             "versions": versions_of(packages),
+            "engine": self._engine,
             "machine": f"{platform.system()} {platform.machine()}",
             "code": code_sha256(),
         }

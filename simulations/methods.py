@@ -24,6 +24,7 @@ from fedscore.sums.stages import Stage
 from privacy.dp.accounting import Guarantee
 from server.coordinator import Observer
 from simulations.dealing import Dealt
+from simulations.engines import Engine
 from simulations.federation import EncryptionMode, FederationResult, train_alone, train_federation
 from simulations.keys import SimulatedKeys
 from simulations.lightgbm_ceiling import ceiling_probabilities, raw_values
@@ -98,7 +99,7 @@ def measure(outcome: npt.NDArray[np.int8], probability: npt.NDArray[np.float64])
     )
 
 
-def federated(
+def federated(  # noqa: PLR0913 - a run, and what carries it
     contract: Contract,
     dealt: Dealt,
     *,
@@ -107,6 +108,8 @@ def federated(
     keys: SimulatedKeys | None = None,
     baseline: Baseline | None = None,
     observer: Observer | None = None,
+    engine: Engine = Engine.IN_PROCESS,
+    processes: int = 1,
 ) -> Outcome:
     """Train one card or one model over all parties, with the noise that the contract says.
 
@@ -117,17 +120,36 @@ def federated(
         encryption: Whether sums are added under encryption.
         keys: Outcome of a key ceremony, for encrypted sums.
         baseline: Under which name the run is reported; None for the experiment's own.
-        observer: Is told of each round.
+        observer: Is told of each round, where the engine is in this process.
+        engine: What carries the messages.
+        processes: Largest number of processes that answer for nodes, where the engine has several.
+
+    Raises:
+        MissingExtra: The engine is not installed.
+        RunFailed: Too few answer, or the engine failed.
     """
-    result = train_federation(
-        contract,
-        dealt.training,
-        seed=seed,
-        encryption=encryption,
-        keys=keys,
-        observer=observer,
-        test_rows=dealt.test,
-    )
+    if engine is Engine.FLOWER:
+        from simulations.flower_engine import train_on_flower  # noqa: PLC0415 - takes seconds to load
+
+        result = train_on_flower(
+            contract,
+            dealt.training,
+            seed=seed,
+            processes=processes,
+            encryption=encryption,
+            keys=keys,
+            test_rows=dealt.test,
+        )
+    else:
+        result = train_federation(
+            contract,
+            dealt.training,
+            seed=seed,
+            encryption=encryption,
+            keys=keys,
+            observer=observer,
+            test_rows=dealt.test,
+        )
     test = dealt.pooled_test
     trained = result.trained
     run = Run(
@@ -151,7 +173,7 @@ def federated(
     )
     return Outcome(
         run=run,
-        timing=_timing(run, result.seconds, phases=result.phases, stages=result.stages),
+        timing=_timing(run, result.seconds, phases=result.phases, stages=result.stages, engine=engine),
         parties=_worth_to_parties(run, contract, dealt, dict.fromkeys(dealt.training, trained)),
         trained=trained,
     )
@@ -297,7 +319,12 @@ def _unprotected(
 
 
 def _timing(
-    run: Run, seconds: float, *, phases: int = 0, stages: Mapping[Stage, float] = MappingProxyType({})
+    run: Run,
+    seconds: float,
+    *,
+    phases: int = 0,
+    stages: Mapping[Stage, float] = MappingProxyType({}),
+    engine: Engine = Engine.IN_PROCESS,
 ) -> Timing:
     return Timing(
         learner=run.learner,
@@ -311,6 +338,7 @@ def _timing(
         prove_seconds=stages.get(Stage.PROVE, 0.0),
         verify_seconds=stages.get(Stage.VERIFY, 0.0),
         open_seconds=stages.get(Stage.OPEN, 0.0),
+        engine=engine,
     )
 
 

@@ -19,6 +19,7 @@ from fedscore.errors import ScenarioError
 from simulations import methods
 from simulations.audit.row import AuditRow
 from simulations.dealing import Ground, deal_rows
+from simulations.engines import Engine
 from simulations.federation import EncryptionMode
 from simulations.keys import SimulatedKeys
 from simulations.naive_baseline import naive_flower_opacus
@@ -109,7 +110,14 @@ def encrypts(task: Task, terms: Scenario) -> bool:
     return own and terms.encryption.mode is EncryptionMode.PAILLIER
 
 
-def perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
+def perform(
+    job: Job,
+    ground: Ground,
+    keys: SimulatedKeys | None,
+    *,
+    engine: Engine = Engine.IN_PROCESS,
+    processes: int = 1,
+) -> Outcome:
     """Do one training; the same job on the same ground gives the same figures, to the last bit.
 
     Numerical libraries have one thread meanwhile: with several, sums are added in another order.
@@ -118,18 +126,28 @@ def perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
         job: What to train.
         ground: The scenario's data and terms.
         keys: Outcome of a key ceremony, if the scenario encrypts.
+        engine: What carries the messages of federated trainings.
+        processes: Largest number of processes of an engine that has several.
     """
     with _one_thread_each(), threadpool_limits(limits=1):
-        return _perform(job, ground, keys)
+        return _perform(job, ground, keys, engine=engine, processes=processes)
 
 
-def _perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
+def _perform(
+    job: Job, ground: Ground, keys: SimulatedKeys | None, *, engine: Engine, processes: int
+) -> Outcome:
     dealt = deal_rows(ground, seed=job.seed)
     contract = contract_of(job.baseline, ground.terms, ground.contract, epsilon=job.epsilon)
     match job.baseline:
         case None:
             return methods.federated(
-                contract, dealt, seed=job.seed, encryption=ground.terms.encryption.mode, keys=keys
+                contract,
+                dealt,
+                seed=job.seed,
+                encryption=ground.terms.encryption.mode,
+                keys=keys,
+                engine=engine,
+                processes=processes,
             )
         case Baseline.LOCAL_ONLY:
             return methods.local_only(contract, dealt, seed=job.seed)
@@ -144,7 +162,13 @@ def _perform(job: Job, ground: Ground, keys: SimulatedKeys | None) -> Outcome:
         case _:
             # Federated under another contract. In plain: encryption would open the same integers.
             outcome = methods.federated(
-                contract, dealt, seed=job.seed, encryption=EncryptionMode.PLAIN, baseline=job.baseline
+                contract,
+                dealt,
+                seed=job.seed,
+                encryption=EncryptionMode.PLAIN,
+                baseline=job.baseline,
+                engine=engine,
+                processes=processes,
             )
             return replace(outcome, parties=(), trained=None)
 
@@ -156,6 +180,7 @@ def run_jobs(
     keys: Mapping[int, SimulatedKeys],
     workers: int,
     finished: Callable[[Task, Found], None],
+    engine: Engine = Engine.IN_PROCESS,
 ) -> None:
     """Do all tasks.
 
@@ -168,11 +193,13 @@ def run_jobs(
         keys: Outcome of a key ceremony, for the variations that encrypt.
         workers: Largest number of processes; with 1, or for one task, everything happens in this one.
         finished: Is called in this process after each task with what it gave, in the order in which they end.
+        engine: What carries the messages of federated trainings. Flower's has the processes for itself:
+            then one task is done after another.
     """
     processes = min(workers, len(tasks))
-    if processes <= 1:
+    if processes <= 1 or engine is Engine.FLOWER:
         for task in tasks:
-            finished(task, _do(task, grounds, keys))
+            finished(task, _do(task, grounds, keys, engine=engine, processes=workers))
         return
     texts = {variation: held.to_texts() for variation, held in keys.items()}
     others = set(multiprocessing.active_children())
@@ -202,10 +229,17 @@ def run_jobs(
             raise
 
 
-def _do(task: Task, grounds: Sequence[Ground], keys: Mapping[int, SimulatedKeys]) -> Found:
+def _do(
+    task: Task,
+    grounds: Sequence[Ground],
+    keys: Mapping[int, SimulatedKeys],
+    *,
+    engine: Engine = Engine.IN_PROCESS,
+    processes: int = 1,
+) -> Found:
     ground = grounds[task.variation]
     if isinstance(task, Job):
-        return perform(task, ground, keys.get(task.variation))
+        return perform(task, ground, keys.get(task.variation), engine=engine, processes=processes)
     raise ScenarioError("audits in scenarios are not yet run: use fedscore audit, and leave [audit] out")
 
 

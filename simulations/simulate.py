@@ -13,6 +13,7 @@ from fedscore.errors import ScenarioError
 from fedscore.learners.neural.model import NeuralModel
 from simulations.audit.row import AuditRow
 from simulations.dealing import Ground
+from simulations.engines import Engine, require_engine
 from simulations.files import result_folder, write_card, write_whole
 from simulations.job_keys import JobKey, KeyRing
 from simulations.preparing import Prepared, deal_keys, prepare
@@ -63,6 +64,7 @@ def simulate(
     watcher: Watcher,
     workers: int | None = None,
     fresh: bool = False,
+    engine: Engine = Engine.IN_PROCESS,
 ) -> Simulated:
     """Load a scenario and run it; see `run_scenario`.
 
@@ -74,13 +76,16 @@ def simulate(
         watcher: Is told how it goes on.
         workers: Number of processes; as many as there are processors if left out.
         fresh: Does all jobs anew.
+        engine: What carries the messages.
 
     Raises:
         FedscoreError: The scenario, the contract or the data cannot be used as they are.
     """
     loaded = load_scenario(scenario, overrides)
     folder = out if out is not None else Path("runs") / loaded.name
-    return run_scenario(loaded, folder, data=data, watcher=watcher, workers=workers, fresh=fresh)
+    return run_scenario(
+        loaded, folder, data=data, watcher=watcher, workers=workers, fresh=fresh, engine=engine
+    )
 
 
 def run_scenario(
@@ -91,6 +96,7 @@ def run_scenario(
     watcher: Watcher,
     workers: int | None = None,
     fresh: bool = False,
+    engine: Engine = Engine.IN_PROCESS,
 ) -> Simulated:
     """Run a scenario and write its results, `timings.json`, `report.html`, and `card.json` or `model.json`.
 
@@ -108,17 +114,21 @@ def run_scenario(
         watcher: Is told how it goes on.
         workers: Number of processes; as many as there are processors if left out.
         fresh: Does all jobs anew, whatever is kept.
+        engine: What carries the messages of federated trainings; the results do not depend on it.
 
     Raises:
         FedscoreError: The scenario, the contract or the data cannot be used as they are, or another process
             is at work in the folder.
     """
+    require_engine(engine)
     prepared = prepare(loaded, data, watcher=watcher)
     store = JobStore(result_folder(folder) / "jobs", noticed=watcher.noticed)
     with store.taken():
-        keys = _keys(prepared)
+        keys = _keys(prepared, engine)
         workers = workers if workers is not None else available_processors()
-        found = _all_found(prepared, keys, store, watcher=watcher, workers=workers, fresh=fresh)
+        found = _all_found(
+            prepared, keys, store, watcher=watcher, workers=workers, fresh=fresh, engine=engine
+        )
         outcomes, audits = [], []
         for task, key in keys.items():
             one = _stamped(found[key.sha256], prepared[task.variation].variation.coordinates)
@@ -143,11 +153,11 @@ def run_scenario(
     return simulated
 
 
-def _keys(prepared: Sequence[Prepared]) -> Mapping[Task, JobKey]:
+def _keys(prepared: Sequence[Prepared], engine: Engine) -> Mapping[Task, JobKey]:
     """All tasks in the order of the results, each with what its outcome depends on."""
     keys: dict[Task, JobKey] = {}
     for place, one in enumerate(prepared):
-        ring = KeyRing(one.ground, data_sha256=one.data_sha256)
+        ring = KeyRing(one.ground, data_sha256=one.data_sha256, engine=engine)
         keys |= {task: ring.key_of(task) for task in tasks_of(one.ground.terms, variation=place)}
     return keys
 
@@ -160,6 +170,7 @@ def _all_found(
     watcher: Watcher,
     workers: int,
     fresh: bool,
+    engine: Engine,
 ) -> Mapping[str, Found]:
     """Outcomes by the hash of their key: from the store, or done now and kept there."""
     # Variations ask for the same job where what they differ in has no effect on it.
@@ -180,7 +191,8 @@ def _all_found(
         watcher.finished(task)
 
     watcher.started(len(wanted), len(found))
-    run_jobs(missing, [one.ground for one in prepared], keys=dealt, workers=workers, finished=keep)
+    grounds = [one.ground for one in prepared]
+    run_jobs(missing, grounds, keys=dealt, workers=workers, finished=keep, engine=engine)
     return found
 
 

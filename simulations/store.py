@@ -23,6 +23,7 @@ from fedscore.files import checked_document, with_checksum
 from fedscore.learners.neural.model import NeuralModel
 from fedscore.learners.program import Trained
 from simulations.audit.row import AuditRow
+from simulations.engines import Engine
 from simulations.files import result_folder, write_whole
 from simulations.job_keys import JobKey
 from simulations.outcomes import Outcome
@@ -129,7 +130,7 @@ def _found(document: Mapping[str, Any]) -> Found:
         return AuditRow.from_document(document["audit"])
     return Outcome(
         run=Run(**_method(document["run"])),
-        timing=Timing(**_method(document["timing"])),
+        timing=Timing(**_timing(document["timing"])),
         parties=tuple(PartyRun(**_party(party)) for party in document["parties"]),
         trained=_trained(document["trained"]),
     )
@@ -137,6 +138,10 @@ def _found(document: Mapping[str, Any]) -> Found:
 
 def _method(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "baseline": _baseline(entry["baseline"]), "noise": NoiseMode(entry["noise"])}
+
+
+def _timing(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_method(entry), "engine": Engine(entry["engine"])}
 
 
 def _party(entry: Mapping[str, Any]) -> dict[str, Any]:

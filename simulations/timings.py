@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fedscore.contract import NoiseMode
+from simulations.engines import Engine
 from simulations.files import write_whole
 from simulations.scenario import Baseline
 
@@ -28,11 +29,13 @@ class Timing:
         epsilon: The record-level epsilon asked for.
         seed: What everything random was drawn from.
         seconds: Duration of the training, all parties, all members and the server one after another.
-        encrypt_seconds: Of it, encryption of all parties; 0 where nothing is encrypted, like the next three.
+        encrypt_seconds: Of it, encryption of all parties; 0 where nothing is encrypted, like the next three,
+            and on Flower's engine, where nobody sees all of it.
         prove_seconds: Proofs of plaintext knowledge and signatures.
         verify_seconds: Their verification by the server and by every committee member.
         open_seconds: Partial openings, their combination, and its checks.
         phases: How often the server asked and waited for answers; 0 where nothing was exchanged.
+        engine: What carried the messages.
     """
 
     variation: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +50,7 @@ class Timing:
     verify_seconds: float = 0.0
     open_seconds: float = 0.0
     phases: int = 0
+    engine: Engine = Engine.IN_PROCESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

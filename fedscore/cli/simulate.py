@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fedscore.cli.watching import ProgressWatcher
+from simulations.engines import Engine
 
 __all__ = ["register"]
 
@@ -46,6 +47,12 @@ def _simulate(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Do all jobs anew, whatever was kept of an earlier run.")
     ] = False,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="What carries the messages: all in one process, or Flower's own engine, as a check."
+        ),
+    ] = Engine.IN_PROCESS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the object of results.json.")] = False,
 ) -> None:
     """Train over seeds and budgets, compare with baselines, and report.
@@ -58,7 +65,13 @@ def _simulate(
 
     with ProgressWatcher() as watcher:
         simulated = simulate(
-            scenario, data=data, out=out, overrides=settings or (), watcher=watcher, fresh=fresh
+            scenario,
+            data=data,
+            out=out,
+            overrides=settings or (),
+            watcher=watcher,
+            fresh=fresh,
+            engine=engine,
         )
     if as_json:
         typer.echo(simulated.results.to_json(), nl=False)

@@ -14,6 +14,6 @@ tests guard what is leant on.
 
 from __future__ import annotations
 
-from simulations.flower_engine.engine import require_flower_engine, train_on_flower
+from simulations.flower_engine.engine import train_on_flower
 
-__all__ = ["require_flower_engine", "train_on_flower"]
+__all__ = ["train_on_flower"]

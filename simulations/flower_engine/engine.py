@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import multiprocessing
 import os
 import secrets
@@ -19,15 +18,16 @@ from pathlib import Path
 from fedscore.card import Card
 from fedscore.contract import Contract
 from fedscore.data import Rows
-from fedscore.errors import FedscoreError, MissingExtra, RunFailed
+from fedscore.errors import FedscoreError, RunFailed
 from fedscore.sums import Side
+from simulations.engines import Engine, require_engine
 from simulations.flower_engine.folder import RunFolder, Terms
 from simulations.flower_engine.process import Task, engine_process
 from simulations.keys import SimulatedKeys
 from simulations.participants import FederationResult
 from simulations.schemes import EncryptionMode
 
-__all__ = ["require_flower_engine", "train_on_flower"]
+__all__ = ["train_on_flower"]
 
 _SETTINGS = {
     # Nothing that runs here reports to anybody.
@@ -52,19 +52,6 @@ _END_SECONDS = 5.0
 _PAUSE_SECONDS = 0.02
 _LONGEST_BASE = 20
 """Characters of a folder under which Ray's sockets still have a path that the system accepts."""
-
-
-def require_flower_engine() -> None:
-    """Refuses before anything is read.
-
-    Raises:
-        MissingExtra: Ray is not installed.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtra(
-            "Flower's engine needs Ray: run pip install 'fedscore[simulations]', or simulate with "
-            "--engine in-process, which opens the same sums"
-        )
 
 
 def train_on_flower(
@@ -100,7 +87,7 @@ def train_on_flower(
         MissingExtra: Ray is not installed.
         RunFailed: The run failed as it would in one process, or the engine did.
     """
-    require_flower_engine()
+    require_engine(Engine.FLOWER)
     started = time.perf_counter()
     terms = Terms(
         contract=contract,
