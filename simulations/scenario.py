@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from fedscore.contract import CommitteeTerms, FindingLevel, NoiseMode, Role, Training
+from fedscore.contract import CommitteeTerms, FindingLevel, NoiseMode, Training
 from fedscore.contract.encryption_rules import committee_problems
 from fedscore.errors import ScenarioError
 from simulations.audit.terms import AuditTerms
@@ -31,6 +31,7 @@ from simulations.deployment import DeploymentTerms
 from simulations.federation import EncryptionMode
 from simulations.learner_terms import LearnerTerms, noise_of
 from simulations.overrides import with_overrides
+from simulations.party_terms import PartitionKind, PartyTerms
 from simulations.scenario_mistakes import explain
 from simulations.sweep import Mistake, grid_of, listed, varied
 
@@ -101,14 +102,6 @@ class SplitKind(StrEnum):
     HASH = "hash"
 
 
-class PartitionKind(StrEnum):
-    """How a file's rows are dealt to parties."""
-
-    IID = "iid"
-    DIRICHLET = "dirichlet"
-    COLUMN = "column"
-
-
 def _listed(value: object) -> object:
     """Let one number stand for a list of one."""
     return value if isinstance(value, list | tuple) else (value,)
@@ -165,48 +158,6 @@ class SplitTerms(_Section):
     def test_share(self) -> float:
         """Share of test rows of a random split."""
         return 0.3 if self.test is None else self.test
-
-
-class PartyTerms(_Section):
-    """Who holds which rows.
-
-    Attributes:
-        kind: Evenly at random, skewed by outcome, or by the values of a column.
-        count: Number of parties; with `column`, the values with most rows (the other rows are left out).
-        roles: How many parties of each role; all are platforms where it is left out.
-        column: The column whose values are parties (`column` only).
-        alpha: Concentration of the Dirichlet distribution: the smaller, the more skewed (`dirichlet` only).
-    """
-
-    kind: PartitionKind = PartitionKind.IID
-    count: int | None = Field(default=None, ge=1, le=1000)
-    roles: dict[Role, Annotated[int, Field(ge=0)]] | None = None
-    column: str | None = None
-    alpha: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for key, kind in (("column", PartitionKind.COLUMN), ("alpha", PartitionKind.DIRICHLET)):
-            given = getattr(self, key) is not None
-            if given and self.kind is not kind:
-                raise ValueError(f'{key} belongs to kind = "{kind}"; the kind here is "{self.kind}"')
-            if not given and self.kind is kind:
-                raise ValueError(f'kind = "{kind}" needs {key}')
-        if self.count is None and self.roles is None:
-            raise ValueError("say how many parties there are: count = 20, or roles = { platform = 20 }")
-        total = sum((self.roles or {}).values())
-        if self.roles is not None and total < 1:
-            raise ValueError("roles names no party: at least one is needed")
-        if self.count is not None and self.roles is not None and total != self.count:
-            raise ValueError(f"count = {self.count}, but roles adds up to {total}: leave one of the two out")
-        return self
-
-    @property
-    def members(self) -> tuple[Role, ...]:
-        """The role of each party; platforms come first."""
-        if self.roles is None:
-            return (Role.PLATFORM,) * (self.count or 1)
-        return tuple(role for role in Role for _ in range(self.roles.get(role, 0)))
 
 
 class PrivacyGrid(_Section):

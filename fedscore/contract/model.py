@@ -135,6 +135,13 @@ class Contract(Term):
             unreadable=frozenset(),
         )
 
+    def __copy__(self) -> Self:
+        """What is kept once it is known is not copied: `model_copy` may change what it followed from."""
+        copied = super().__copy__()
+        for kept in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[kept]
+        return copied
+
     @property
     def recipe(self) -> Recipe:
         """Which program makes a scorecard."""
@@ -221,6 +228,17 @@ class Contract(Term):
             ContractError: The result would be inconsistent.
         """
         return self._changed(parties=[party.model_dump() for party in parties])
+
+    def with_rows(self, **changes: Any) -> Contract:  # noqa: ANN401 - fields of RowRules, checked there
+        """The same contract with other rules of rows.
+
+        Args:
+            **changes: Fields of `RowRules`.
+
+        Raises:
+            ContractError: A field is unknown or out of range, or the result would be inconsistent.
+        """
+        return self._changed(rows={**self.rows.model_dump(), **changes})
 
     def with_privacy(self, **changes: Any) -> Contract:  # noqa: ANN401 - fields of PrivacyTerms, checked there
         """The same contract with other privacy terms.
