@@ -1,0 +1,335 @@
+"""Jobs are kept whole, believed if they are what they say, and asked for by all that they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fedscore.card import Card
+from fedscore.errors import ScenarioError
+from fedscore.files import checked_document, with_checksum
+from fedscore.learners.neural.model import NeuralModel
+from simulations import job_keys, versions
+from simulations.audit.findings import Finding, Verdict
+from simulations.audit.row import AuditRow
+from simulations.dealing import Ground, read_ground
+from simulations.job_keys import JobKey, KeyRing
+from simulations.lookup import find_contract, find_data
+from simulations.runner import AuditJob, Job, Outcome, Task, perform, tasks_of
+from simulations.scenario import Baseline, load_scenario
+from simulations.store import JobStore
+
+BASELINES = "baselines=['pooled-lightgbm', 'pooled-no-noise', 'local-only', 'local-noise']"
+KEY = JobKey(document={"job": {"seed": 1}, "code": "ab"}, sha256="12" * 32)
+
+
+def ground_of(scenario: Path, *overrides: str) -> Ground:
+    loaded = load_scenario(scenario, overrides)
+    return read_ground(loaded.terms, find_contract(loaded), find_data(loaded))
+
+
+def ring(scenario: Path, *overrides: str) -> KeyRing:
+    return KeyRing(ground_of(scenario, *overrides), data_sha256="cd" * 32)
+
+
+@pytest.fixture
+def notices() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def store(tmp_path: Path, notices: list[str]) -> Iterator[JobStore]:
+    store = JobStore(tmp_path / "jobs", noticed=notices.append)
+    with store.taken():
+        yield store
+
+
+@pytest.fixture(scope="module")
+def outcome(small_experiment: Path) -> Outcome:
+    return perform(Job(seed=1, baseline=None, epsilon=2.0), ground_of(small_experiment), None)
+
+
+AUDIT = AuditRow(
+    epsilon=1.0,
+    delta=1e-5,
+    verdict=Verdict.PASSED,
+    findings=(Finding(name="noise", verdict=Verdict.PASSED, told="as promised", power="half of it"),),
+    seeded=True,
+)
+
+
+def only_file(folder: Path) -> Path:
+    (path,) = (folder / "jobs").glob("*.json")
+    return path
+
+
+def test_what_was_kept_is_found_to_the_last_bit(
+    store: JobStore, outcome: Outcome, tmp_path: Path, notices: list[str]
+) -> None:
+    assert store.find(KEY) is None
+    store.keep(KEY, outcome)
+    found = store.find(KEY)
+    assert isinstance(found, Outcome)
+    assert isinstance(found.trained, Card)
+    assert isinstance(outcome.trained, Card)
+    assert (found.run, found.timing, found.parties) == (outcome.run, outcome.timing, outcome.parties)
+    assert found.trained.to_json() == outcome.trained.to_json()
+    assert only_file(tmp_path).stem == KEY.sha256
+    other = JobKey(document=KEY.document, sha256="34" * 32)
+    store.keep(other, AUDIT)
+    assert store.find(other) == AUDIT
+    assert notices == []
+
+
+def test_a_neural_model_is_kept_too(store: JobStore, small_experiment: Path) -> None:
+    neural = ground_of(small_experiment, "learner={name='neural', hidden=[3], rounds=2}", "baselines=[]")
+    outcome = perform(Job(seed=1, baseline=None, epsilon=8.0), neural, None)
+    store.keep(KEY, outcome)
+    found = store.find(KEY)
+    assert isinstance(found, Outcome)
+    assert isinstance(found.trained, NeuralModel)
+    assert isinstance(outcome.trained, NeuralModel)
+    assert found.trained.to_json() == outcome.trained.to_json()
+
+
+def flipped(text: str) -> str:
+    place = text.index('"auc": 0.') + len('"auc": 0.')
+    return text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _text: "",
+        lambda text: text[:-1],
+        lambda text: text[: len(text) // 2],
+        flipped,
+        lambda text: text.replace('"parties"', '"partiez"', 1),
+        lambda text: text + "\n",
+        lambda text: with_checksum({**checked_document(text), "format": "another"}).replace("{", "[", 1),
+    ],
+)
+def test_a_damaged_file_is_told_and_not_believed(
+    store: JobStore, outcome: Outcome, tmp_path: Path, notices: list[str], spoil: Callable[[str], str]
+) -> None:
+    store.keep(KEY, outcome)
+    path = only_file(tmp_path)
+    spoilt = spoil(path.read_text())
+    assert spoilt != path.read_text()
+    path.write_text(spoilt)
+    assert store.find(KEY) is None
+    assert notices == [f"jobs/{KEY.sha256[:12]}….json is damaged: its job is done again"]
+    store.keep(KEY, outcome)
+    assert store.find(KEY) is not None
+    assert len(notices) == 1
+
+
+def test_a_whole_file_of_another_shape_is_not_believed_either(
+    store: JobStore, outcome: Outcome, tmp_path: Path, notices: list[str]
+) -> None:
+    store.keep(KEY, outcome)
+    path = only_file(tmp_path)
+    whole = checked_document(path.read_text())
+    for spoilt in (
+        {**whole, "outcome": {}},
+        {**whole, "outcome": {**whole["outcome"], "trained": {"file": "card.json", "text": "{}"}}},
+        {**whole, "outcome": {**whole["outcome"], "run": {**whole["outcome"]["run"], "noise": "loud"}}},
+        {**whole, "outcome": {**whole["outcome"], "run": {**whole["outcome"]["run"], "more": 1}}},
+        {"key": whole["key"]},
+    ):
+        path.write_text(with_checksum(spoilt))
+        assert store.find(KEY) is None
+    assert len(notices) == 5
+    path.write_bytes(b"\xff\xfe")
+    assert store.find(KEY) is None
+    assert "cannot be read" in notices[-1]
+
+
+def test_a_file_of_another_job_is_told_and_not_believed(
+    store: JobStore, outcome: Outcome, tmp_path: Path, notices: list[str]
+) -> None:
+    store.keep(KEY, outcome)
+    other = JobKey(document={**KEY.document, "code": "ac"}, sha256="34" * 32)
+    only_file(tmp_path).rename(tmp_path / "jobs" / f"{other.sha256}.json")
+    assert store.find(other) is None
+    assert notices == [f"jobs/{other.sha256[:12]}….json belongs to another job: its own is done again"]
+
+
+@pytest.mark.usefixtures("store")
+def test_two_processes_in_one_folder_are_one_too_many(tmp_path: Path) -> None:
+    second = JobStore(tmp_path / "jobs", noticed=pytest.fail)
+    with pytest.raises(ScenarioError, match=r"another simulation is at work.*--out"), second.taken():
+        pytest.fail("was let in")
+    code = (
+        "import sys, pathlib\n"
+        "from simulations.store import JobStore\n"
+        "with JobStore(pathlib.Path(sys.argv[1]), noticed=print).taken(): print('in')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "jobs")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "another simulation is at work" in done.stderr
+
+
+def test_who_has_ended_lets_go_and_drafts_of_a_killed_writer_go(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs", noticed=pytest.fail)
+    with pytest.raises(KeyboardInterrupt), store.taken():
+        raise KeyboardInterrupt
+    draft = tmp_path / "jobs" / f".{'12' * 32}.json.0123456789abcdef"
+    draft.write_text("half")
+    (tmp_path / "jobs" / "notes.txt").write_text("mine")
+    with store.taken():
+        assert sorted(path.name for path in (tmp_path / "jobs").iterdir()) == ["lock", "notes.txt"]
+
+
+def key_of(keys: KeyRing, baseline: Baseline | None, epsilon: float | None, *, seed: int = 1) -> str:
+    return keys.key_of(Job(seed=seed, baseline=baseline, epsilon=epsilon)).sha256
+
+
+def kinds(keys: KeyRing) -> dict[str, str]:
+    """The key of one job of each kind."""
+    return {
+        "own": key_of(keys, None, 2.0),
+        "lightgbm": key_of(keys, Baseline.POOLED_LIGHTGBM, None),
+        "pooled": key_of(keys, Baseline.POOLED_NO_NOISE, None),
+        "local": key_of(keys, Baseline.LOCAL_ONLY, None),
+        "local-noise": key_of(keys, Baseline.LOCAL_NOISE, 2.0),
+    }
+
+
+EVERY = {"own", "lightgbm", "pooled", "local", "local-noise"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "changed"),
+    [
+        ("baselines=['local-noise', 'local-only']", set()),
+        ("privacy.epsilon=[0.5, 2]", set()),
+        ("split.seeds=[1, 2, 3]", set()),
+        ("audit={runs=2}", set()),
+        ("deployment={latency_seconds=1}", set()),
+        ("sweep.privacy.epsilon=[2, 3]", set()),
+        ("privacy.noise='local'", {"own", "local-noise"}),
+        ("privacy.noise='none'", {"own", "local-noise"}),
+        ("learner.recipe='filtered'", EVERY - {"lightgbm"}),
+        ("privacy.spare_rounds=1", EVERY - {"lightgbm"}),
+        ("encryption={mode='paillier', key_bits=2048}", EVERY - {"lightgbm"}),
+        ("privacy.delta=1e-6", EVERY),
+        ("parties={roles={platform=3}}", EVERY),
+        ("parties={kind='dirichlet', alpha=1, roles={platform=2, collector=1}}", EVERY),
+        ("split.test=0.4", EVERY),
+        ("split.kind='hash'", EVERY),
+        ("data.complete_rows=true", EVERY),
+    ],
+)
+def test_a_changed_scenario_reuses_only_what_it_may(
+    small_experiment: Path, setting: str, changed: set[str]
+) -> None:
+    before = kinds(ring(small_experiment, "baselines=[]"))
+    after = kinds(ring(small_experiment, "baselines=[]", setting))
+    assert {kind for kind in before if before[kind] != after[kind]} == changed
+
+
+def test_every_job_of_a_scenario_has_a_key_of_its_own(small_experiment: Path) -> None:
+    keys = ring(small_experiment, "audit={runs=2}", BASELINES)
+    tasks = tasks_of(load_scenario(small_experiment, ["audit={runs=2}", BASELINES]).terms)
+    assert len({keys.key_of(task).sha256 for task in tasks}) == len(tasks) == 4 + 2 + 2 + 2 + 4 + 2
+
+
+@pytest.mark.parametrize(
+    ("job", "setting"),
+    [
+        (Job(seed=1, baseline=Baseline.POOLED_LIGHTGBM, epsilon=None), "learner.recipe='filtered'"),
+        (Job(seed=1, baseline=Baseline.POOLED_LIGHTGBM, epsilon=None), "privacy.noise='none'"),
+        (Job(seed=1, baseline=Baseline.POOLED_LIGHTGBM, epsilon=None), "encryption={mode='paillier'}"),
+        (Job(seed=1, baseline=Baseline.POOLED_NO_NOISE, epsilon=None), "privacy.noise='local'"),
+        (Job(seed=1, baseline=Baseline.POOLED_NO_NOISE, epsilon=None), "privacy.epsilon=[9]"),
+        (Job(seed=1, baseline=Baseline.LOCAL_ONLY, epsilon=None), "privacy.noise='none'"),
+        (Job(seed=1, baseline=Baseline.LOCAL_NOISE, epsilon=2.0), "privacy.noise='local'"),
+    ],
+)
+def test_jobs_with_one_key_have_one_outcome(small_experiment: Path, job: Job, setting: str) -> None:
+    first, second = (
+        ground_of(small_experiment, BASELINES),
+        ground_of(small_experiment, "baselines=[]", setting),
+    )
+    assert first.contract.hash() != second.contract.hash() or "epsilon" in setting
+    keys = [KeyRing(ground, data_sha256="cd" * 32).key_of(job) for ground in (first, second)]
+    if job.baseline is not Baseline.LOCAL_NOISE:
+        assert keys[0] == keys[1]
+    mine, other = (perform(job, ground, None) for ground in (first, second))
+    assert (mine.run, mine.parties) == (other.run, other.parties)
+
+
+def test_keys_change_with_data_code_versions_and_audits(
+    small_experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = ground_of(small_experiment, "audit={runs=2}")
+    tasks: list[Task] = [
+        Job(seed=1, baseline=None, epsilon=2.0),
+        Job(seed=1, baseline=Baseline.POOLED_LIGHTGBM, epsilon=None),
+        AuditJob(epsilon=2.0),
+    ]
+
+    def all_keys(data: str = "cd" * 32) -> list[str]:
+        keys = KeyRing(ground, data_sha256=data)
+        return [keys.key_of(task).sha256 for task in tasks]
+
+    seen = [all_keys(), all_keys("ce" * 32)]
+    monkeypatch.setattr(job_keys, "code_sha256", lambda: "00" * 32)
+    seen.append(all_keys())
+    monkeypatch.setattr(versions, "version", lambda name: f"{name} 0")
+    seen.append(all_keys())
+    monkeypatch.setattr(job_keys.platform, "machine", lambda: "abacus")
+    seen.append(all_keys())
+    assert all(len(set(column)) == len(seen) for column in zip(*seen, strict=True))
+    monkeypatch.undo()
+    assert all_keys() == seen[0]
+    audits = [
+        ring(small_experiment, *settings).key_of(AuditJob(epsilon=2.0)).sha256
+        for settings in (("audit={runs=2}",), ("audit={runs=3}",), ("audit={runs=2}", "split.seeds=[7]"))
+    ]
+    assert len(set(audits)) == 3
+
+
+def test_the_hash_of_the_code_is_that_of_all_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "_folder_of", lambda package: tmp_path / package)
+    for package in ("clients", "fedscore", "privacy", "server", "simulations"):
+        (tmp_path / package / "inner").mkdir(parents=True)
+        (tmp_path / package / "inner" / "module.py").write_text(f"{package} = 1\n")
+    seen = set()
+
+    def hashed() -> str:
+        return versions.code_sha256.__wrapped__()
+
+    seen.add(hashed())
+    (tmp_path / "privacy" / "notes.txt").write_text("no code")
+    assert hashed() in seen
+    (tmp_path / "privacy" / "inner" / "module.py").write_text("privacy = 2\n")
+    seen.add(hashed())
+    (tmp_path / "privacy" / "inner" / "module.py").rename(tmp_path / "privacy" / "inner" / "other.py")
+    seen.add(hashed())
+    (tmp_path / "server" / "empty.py").touch()
+    seen.add(hashed())
+    assert len(seen) == 4
+
+
+def test_the_hash_of_a_file_is_the_usual_one(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(b"rows" * 300_000)
+    assert versions.file_sha256(path) == hashlib.sha256(b"rows" * 300_000).hexdigest()
+
+
+def test_a_key_tells_what_a_job_depends_on_in_words(small_experiment: Path) -> None:
+    key = ring(small_experiment).key_of(Job(seed=1, baseline=None, epsilon=2.0))
+    assert set(key.document) == {"job", "data", "contract", "terms", "versions", "machine", "code", "engine"}
+    assert key.document["job"] == {"seed": 1, "baseline": None, "epsilon": 2.0}
+    assert json.loads(json.dumps(key.document)) == key.document
