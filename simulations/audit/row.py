@@ -21,10 +21,12 @@ class LowerBounds:
         epsilon: A program with a smaller one would not have let the attack succeed so often; 0 shows nothing.
         most: What it would have been had the attack never erred: the largest that so many trainings can show.
         expected: What it would be, typically, if the program gave away all that it may.
+        mu: Lower bound of mu, where the promise is one of Gaussian differential privacy.
         gaussian_epsilon: The same from the two error rates, where the promise is one of Gaussian differential
             privacy: what is left to tell is then one number, mu (Nasr et al. 2023).
         gaussian_most: As `most`.
         gaussian_expected: As `expected`.
+        attained: Of the promised mu, the part that the worst record has where the noise is as promised.
         detectable: Noise whose deviation is so many times too small would have been found; infinite if none.
     """
 
@@ -33,9 +35,11 @@ class LowerBounds:
     epsilon: float
     most: float
     expected: float
+    mu: float
     gaussian_epsilon: float
     gaussian_most: float
     gaussian_expected: float
+    attained: float
     detectable: float
 
 
@@ -52,6 +56,7 @@ class Membership:
         auc: Of the attack on the private model; 0.5 is chance.
         auc_low: Of its interval.
         auc_high: Of its interval.
+        auc_deviation: Standard error, from resampled trainings.
         auc_allowed: No attack on one record can have more, by the promise.
         fpr: The rate of false alarms at which hits are counted; it is the chance level of their rate.
         tpr: Share of members that were found there.
@@ -70,6 +75,7 @@ class Membership:
     auc: float
     auc_low: float
     auc_high: float
+    auc_deviation: float
     auc_allowed: float
     fpr: float
     tpr: float

@@ -7,8 +7,9 @@ between is its share. Openings are the sums of the noisy vectors, so the program
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,10 +22,12 @@ from fedscore.errors import ScenarioError
 from fedscore.learners.agenda import Agenda
 from fedscore.sums import Query, Side, SumRequest, Update, noised_total
 from privacy.dp.randomness import RandomSource, SystemRandomness
+from simulations.audit.sources import Source, SystemSource
 
-__all__ = ["Contribute", "DrawnRun", "DrawnSum", "draw_run"]
+__all__ = ["Contribute", "DrawnRun", "DrawnSum", "auditable_agenda", "draw_run"]
 
 _Integers = npt.NDArray[np.int64]
+_SYSTEM = SystemSource()
 
 
 class Contribute(Protocol):
@@ -69,22 +72,12 @@ class DrawnRun:
     sums: tuple[DrawnSum, ...]
 
 
-def draw_run(
-    contract: Contract,
-    training: Mapping[str, Rows],
-    test: Mapping[str, Rows],
-    *,
-    run: str,
-    contribute: Contribute = noised_total,
-) -> DrawnRun:
-    """Runs a program once, with noise from the operating system.
+def auditable_agenda(contract: Contract, *, run: str) -> Agenda:
+    """The program of a contract, if its sums can be audited.
 
     Args:
-        contract: With its roster, and noise.
-        training: Rows by party.
-        test: Rows by party, for sums of an evaluation.
+        contract: With its roster.
         run: The run's id.
-        contribute: What nodes do for a sum.
 
     Raises:
         ScenarioError: The contract promises nothing, or its sums cannot be audited share by share.
@@ -97,22 +90,48 @@ def draw_run(
             "sums over samples, and updates that are private by themselves, have no shares to audit: take a "
             'scorecard, or a neural model with training = "shared" and one_in = 1'
         )
+    return agenda
+
+
+def draw_run(
+    contract: Contract,
+    training: Mapping[str, Rows],
+    test: Mapping[str, Rows],
+    *,
+    number: int,
+    contribute: Contribute = noised_total,
+    source: Source = _SYSTEM,
+    processes: int = 2,
+) -> DrawnRun:
+    """Runs a program once.
+
+    Args:
+        contract: With its roster, and noise.
+        training: Rows by party.
+        test: Rows by party, for sums of an evaluation.
+        number: The run's number.
+        contribute: What nodes do for a sum.
+        source: Where noise comes from.
+        processes: In which shares are drawn; with 1, in this one.
+
+    Raises:
+        ScenarioError: The contract promises nothing, or its sums cannot be audited share by share.
+    """
+    agenda = auditable_agenda(contract, run=f"{number:032x}")
     sums: list[DrawnSum] = []
     openings: list[_Integers] = []
     parties = [party.name for party in contract.parties]
-    # Forked, as the worker processes of a careless deployment would be: whatever draws from a state that
-    # two processes share shows here.
-    with ProcessPoolExecutor(min(2, len(parties)), mp_context=multiprocessing.get_context("fork")) as pool:
+    with _workers(min(processes, len(parties))) as pool:
         while not agenda.is_finished(openings):
             query, request = agenda.next_sum(openings)
             if not isinstance(query, Query):
                 raise ScenarioError("an update has no sum over records: this is a defect")
             rows = training if request.side is Side.TRAINING else test
-            asked = [
-                pool.submit(_vectors, contribute, query, rows[party], request, contract.rows.row_cap)
-                for party in parties
+            work = [
+                (contribute, query, rows[party], request, contract.rows.row_cap, source, place)
+                for party, place in ((party, (number, len(openings), at)) for at, party in enumerate(parties))
             ]
-            vectors = [future.result() for future in asked]
+            vectors = list(map(_vectors, work) if pool is None else pool.map(_vectors, work))
             deviation = np.sqrt(request.share_variance)
             sums.append(
                 DrawnSum(
@@ -125,10 +144,25 @@ def draw_run(
     return DrawnRun(sums=tuple(sums))
 
 
-def _vectors(
-    contribute: Contribute, query: Query, rows: Rows, request: SumRequest, row_cap: int
-) -> tuple[_Integers, _Integers]:
-    noisy = contribute(query, rows, request, row_cap=row_cap, randomness=SystemRandomness())
+@contextmanager
+def _workers(processes: int) -> Iterator[Executor | None]:
+    """Forked, as the worker processes of a careless deployment would be.
+
+    Whatever draws from a state that two processes share shows here.
+    """
+    if processes == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork")) as pool:
+        yield pool
+
+
+_Work = tuple[Contribute, Query, Rows, SumRequest, int, Source, tuple[int, int, int]]
+
+
+def _vectors(work: _Work) -> tuple[_Integers, _Integers]:
+    contribute, query, rows, request, row_cap, source, place = work
+    noisy = contribute(query, rows, request, row_cap=row_cap, randomness=source(*place))
     exact = noised_total(
         query, rows, replace(request, share_variance=0), row_cap=row_cap, randomness=SystemRandomness()
     )

@@ -28,8 +28,8 @@ class AuditTerms(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     level: float = Field(default=0.001, ge=1e-9, le=0.1)
-    runs: int = Field(default=4, ge=1, le=1000)
-    trainings: int = Field(default=1500, ge=0, le=10**6)
+    runs: int = Field(default=5, ge=1, le=1000)
+    trainings: int = Field(default=1800, ge=0, le=10**6)
     shadows: int = Field(default=64, ge=0, le=10_000)
     records: int = Field(default=360, ge=100, le=10**6)
     outliers: int = Field(default=40, ge=10, le=10_000)
