@@ -38,6 +38,22 @@ def test_a_hash_is_what_the_contract_says_it_is() -> None:
     assert TAIWAN.hash() == Contract.model_validate_json(TAIWAN.model_dump_json()).hash()
 
 
+def test_a_changed_copy_has_a_hash_and_tables_of_its_own() -> None:
+    """Both are kept once they are known, and must not be those of what was copied."""
+    assert TAIWAN.hash() == TAIWAN.model_copy().hash()
+    assert (len(TAIWAN.tables), TAIWAN.signing_keys) == (len(TAIWAN.model_copy().tables), {})
+    changes = {"name": "another", "characteristics": TAIWAN.characteristics[:1], "interactions": ()}
+    changed = TAIWAN.model_copy(update=changes)
+    assert changed.hash() != TAIWAN.hash()
+    assert len(changed.tables) < len(TAIWAN.tables)
+
+
+def test_rules_of_rows_are_changed_and_checked_again() -> None:
+    assert TAIWAN.with_rows(organisations_per_person=3).rows.organisations_per_person == 3
+    with pytest.raises(ContractError, match="cannot be changed so"):
+        TAIWAN.with_rows(organisations_per_person=0)
+
+
 def shuffled(value: object, generator: Any) -> object:  # noqa: ANN401 - hypothesis' random
     if isinstance(value, dict):
         keys = list(value)
