@@ -257,9 +257,9 @@ def test_an_unknown_key_of_a_setting_is_told_like_one_of_the_file() -> None:
 
 
 def test_a_name_that_is_neither_file_nor_shipped_lists_the_shipped_ones(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match=r"gmsc, .*gmsc-neural, .*taiwan, taiwan-neural"):
+    with pytest.raises(ScenarioError, match=r"gmsc, .*gmsc-neural, .*taiwan, .*taiwan-neural"):
         load_scenario(tmp_path / "nowhere.toml")
-    with pytest.raises(ScenarioError, match=r"gmsc, .*gmsc-neural, .*taiwan, taiwan-neural"):
+    with pytest.raises(ScenarioError, match=r"gmsc, .*gmsc-neural, .*taiwan, .*taiwan-neural"):
         load_scenario("taiwann")
 
 
