@@ -26,6 +26,7 @@ from server.coordinator import Observer
 from simulations.dealing import Dealt
 from simulations.engines import Engine
 from simulations.federation import EncryptionMode, FederationResult, train_alone, train_federation
+from simulations.flower_engine import train_on_flower
 from simulations.keys import SimulatedKeys
 from simulations.lightgbm_ceiling import ceiling_probabilities, raw_values
 from simulations.outcomes import Outcome
@@ -129,8 +130,6 @@ def federated(  # noqa: PLR0913 - a run, and what carries it
         RunFailed: Too few answer, or the engine failed.
     """
     if engine is Engine.FLOWER:
-        from simulations.flower_engine import train_on_flower  # noqa: PLC0415 - takes seconds to load
-
         result = train_on_flower(
             contract,
             dealt.training,

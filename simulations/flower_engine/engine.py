@@ -19,7 +19,6 @@ from fedscore.card import Card
 from fedscore.contract import Contract
 from fedscore.data import Rows
 from fedscore.errors import FedscoreError, RunFailed
-from fedscore.sums import Side
 from simulations.engines import Engine, require_engine
 from simulations.flower_engine.folder import RunFolder, Terms
 from simulations.flower_engine.process import Task, engine_process
@@ -98,8 +97,7 @@ def train_on_flower(
         evaluates=test_rows is not None,
     )
     with _private_folder() as path:
-        folder = RunFolder(path)
-        _furnish(folder, terms, rows, test_rows)
+        RunFolder(path).furnish(terms, rows, test_rows)
         result = _elsewhere(Task(folder=path, processes=processes))
     return replace(result, seconds=time.perf_counter() - started)
 
@@ -113,18 +111,6 @@ def _private_folder() -> Iterator[Path]:
         dir=base if len(base) <= _LONGEST_BASE else "/tmp",  # noqa: S108 - a folder of its own in it
     ) as path:
         yield Path(path)
-
-
-def _furnish(
-    folder: RunFolder, terms: Terms, rows: Mapping[str, Rows], test_rows: Mapping[str, Rows] | None
-) -> None:
-    participants = terms.participants()
-    folder.write_terms(terms)
-    for number, name in enumerate(participants.names):
-        folder.begin_memory(number, participants.series)
-        for side, held in ((Side.TRAINING, rows), (Side.TEST, test_rows)):
-            if held is not None and name in held:
-                folder.write_rows(side, number, held[name])
 
 
 def _elsewhere(task: Task) -> FederationResult:

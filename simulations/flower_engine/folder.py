@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,16 +85,41 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write_terms(self, terms: Terms) -> None:
-        """Writes the run's terms."""
+    def furnish(self, terms: Terms, rows: Mapping[str, Rows], test_rows: Mapping[str, Rows] | None) -> None:
+        """Writes all that there is before the run begins.
+
+        Args:
+            terms: The run's.
+            rows: Training rows of every party.
+            test_rows: Test rows of every party, if there are any.
+        """
         (self.path / "terms.json").write_text(terms.to_json(), encoding="utf-8")
+        participants = terms.participants()
+        for number, name in enumerate(participants.names):
+            # Whoever begins here has not forgotten anything.
+            FileMemory.create(self._node(number), participants.series, abstains=False)
+            for side, held in ((Side.TRAINING, rows), (Side.TEST, test_rows)):
+                if held is not None and name in held:
+                    self._write_rows(side, number, held[name])
 
     def terms(self) -> Terms:
         """Reads the run's terms."""
         return Terms.from_json((self.path / "terms.json").read_text(encoding="utf-8"))
 
-    def write_rows(self, side: Side, number: int, rows: Rows) -> None:
-        """Writes one side of a party's rows."""
+    def rows(self, side: Side, number: int) -> Rows:
+        """Reads one side of a party's rows."""
+        with np.load(self._rows(side, number), allow_pickle=False) as arrays:
+            return Rows(**arrays)
+
+    def memory(self, number: int, series: KeySeries) -> FileMemory:
+        """A node's memory: a deployment's."""
+        return FileMemory(self._node(number), series)
+
+    def randomness(self, number: int, seed: int) -> KeptRandomness:
+        """A node's noise: the stream that it has in one process, and where it stands in it."""
+        return KeptRandomness(self._node(number) / "noise.json", [seed, number])
+
+    def _write_rows(self, side: Side, number: int, rows: Rows) -> None:
         arrays = {
             "cells": rows.cells,
             "outcome": rows.outcome,
@@ -105,23 +131,6 @@ class RunFolder:
             arrays["persons"] = _plain(rows.persons)
         # Compression would cost more time than it saves: the files live as long as the run.
         np.savez(self._rows(side, number), allow_pickle=False, **arrays)
-
-    def rows(self, side: Side, number: int) -> Rows:
-        """Reads one side of a party's rows."""
-        with np.load(self._rows(side, number), allow_pickle=False) as arrays:
-            return Rows(**arrays)
-
-    def begin_memory(self, number: int, series: KeySeries) -> None:
-        """Begins the memory of a node that has not forgotten anything."""
-        FileMemory.create(self._node(number), series, abstains=False)
-
-    def memory(self, number: int, series: KeySeries) -> FileMemory:
-        """A node's memory: a deployment's."""
-        return FileMemory(self._node(number), series)
-
-    def randomness(self, number: int, seed: int) -> KeptRandomness:
-        """A node's noise: the stream that it has in one process, and where it stands in it."""
-        return KeptRandomness(self._node(number) / "noise.json", [seed, number])
 
     def _rows(self, side: Side, number: int) -> Path:
         return self.path / f"{side.value}-{number}.npz"

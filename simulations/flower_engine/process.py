@@ -19,7 +19,6 @@ from fedscore.errors import FedscoreError
 from server.grid_transport import GridTransport
 from simulations.flower_engine.folder import RunFolder
 from simulations.flower_engine.nodes import NodesOfFolder
-from simulations.flower_engine.session import Session, run_session
 from simulations.participants import FederationResult
 
 __all__ = ["Task", "engine_process"]
@@ -72,6 +71,9 @@ def _end_with_parent(folder: Path) -> None:
 
 
 def _run(task: Task) -> FederationResult:
+    # It loads much of Flower, for which the first process has no use.
+    from simulations.flower_engine.session import Session, run_session  # noqa: PLC0415
+
     participants = RunFolder(task.folder).terms().participants()
 
     def server(grid: Grid, stopping: Callable[[], bool]) -> FederationResult:
