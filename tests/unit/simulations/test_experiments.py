@@ -28,6 +28,12 @@ from simulations.scenario import load_scenario
 Keys = Callable[[Contract], SimulatedKeys]
 
 
+WRITTEN = {
+    *("results.json", "results.csv", "parties.csv", "timings.json", "report.html"),
+    *("frontier.png", "frontier.svg", "frontier.csv"),
+}
+
+
 class Log:
     """Keeps what a watcher is told."""
 
@@ -56,21 +62,12 @@ class Log:
         pytest.fail(what)
 
 
-def test_a_scenario_becomes_four_files_that_agree(small_experiment: Path, tmp_path: Path) -> None:
+def test_a_scenario_becomes_files_that_agree(small_experiment: Path, tmp_path: Path) -> None:
     log = Log()
     simulated = simulate.simulate(str(small_experiment), out=tmp_path / "out", watcher=log, workers=1)
     results, folder = simulated.results, simulated.folder
     assert folder == tmp_path / "out"
-    assert {path.name for path in folder.iterdir()} == {
-        "results.json",
-        "results.csv",
-        "parties.csv",
-        "timings.json",
-        "card.json",
-        "card.signer.json",
-        "report.html",
-        "jobs",
-    }
+    assert {path.name for path in folder.iterdir()} == {*WRITTEN, "card.json", "card.signer.json", "jobs"}
     document = json.loads((folder / "results.json").read_text())
     assert document == json.loads(results.to_json())
     assert len(document["runs"]) == log.jobs == len(log.done) == 2 * (2 + 1 + 1 + 2)
@@ -102,15 +99,7 @@ def test_a_neural_scenario_writes_a_model_in_place_of_a_card(small_experiment: P
         workers=1,
     )
     results, folder = simulated.results, simulated.folder
-    assert {path.name for path in folder.iterdir()} == {
-        "results.json",
-        "results.csv",
-        "parties.csv",
-        "timings.json",
-        "model.json",
-        "report.html",
-        "jobs",
-    }
+    assert {path.name for path in folder.iterdir()} == {*WRITTEN, "model.json", "jobs"}
     loaded = load_scenario(small_experiment, NEURAL)
     ground = read_ground(loaded.terms, find_contract(loaded), find_data(loaded))
     test = deal_rows(ground, seed=1).pooled_test
@@ -227,15 +216,7 @@ def plain_demo(monkeypatch: pytest.MonkeyPatch, known_keys: Keys) -> list[Contra
 def test_the_demo_writes_what_it_tells(tmp_path: Path, plain_demo: list[Contract]) -> None:
     log = Log()
     found = demo.run_demo(out=tmp_path, seed=3, people=2000, watcher=log)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "results.json",
-        "results.csv",
-        "parties.csv",
-        "timings.json",
-        "card.json",
-        "card.signer.json",
-        "report.html",
-    }
+    assert {path.name for path in tmp_path.iterdir()} == {*WRITTEN, "card.json", "card.signer.json"}
     document = json.loads((tmp_path / "results.json").read_text())
     assert document == json.loads(found.results.to_json())
     assert [run["baseline"] for run in document["runs"]] == [
