@@ -39,6 +39,7 @@ __all__ = [
     "least_rate",
     "typical_counts",
     "variance_p_value",
+    "variance_power",
 ]
 
 _Floats = npt.NDArray[np.float64]
@@ -85,6 +86,19 @@ def detectable_ratio(count: int, *, level: float, power: float = 0.99) -> float:
     lowest = centre + width * normal.inv_cdf(level / 2.0)
     typical = centre + width * normal.inv_cdf(power)
     return max(lowest, 0.0) ** 3 / typical**3
+
+
+def variance_power(count: int, ratio: float, *, level: float) -> float:
+    """The chance that `variance_p_value` finds a variance that is too small.
+
+    Args:
+        count: How many numbers there are.
+        ratio: Their variance over the promised one, below 1.
+        level: Of the test, two-sided.
+    """
+    normal, spread = NormalDist(), 2.0 / (9.0 * count)
+    lowest = 1.0 - spread + math.sqrt(spread) * normal.inv_cdf(level / 2.0)
+    return normal.cdf((max(lowest, 0.0) / ratio ** (1.0 / 3.0) - (1.0 - spread)) / math.sqrt(spread))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
