@@ -52,6 +52,7 @@ class RunResult:
         bytes_per_party: Bytes of one party's submissions over all rounds.
         abandoned: Rounds that could not be opened and were asked again; they are paid for.
         liars: Committee members whose partial openings were wrong, by name.
+        absent: Parties of the roster that the last sum lacked, and so all that were out of the run by then.
         transcript: Hash of the transcript's head after the last sum.
         round: Number of the last sum's round, counted per key.
     """
@@ -64,6 +65,7 @@ class RunResult:
     liars: tuple[str, ...]
     transcript: str
     round: int
+    absent: tuple[str, ...] = ()
 
 
 class Coordinator:
@@ -179,6 +181,7 @@ class Coordinator:
             liars=tuple(self._series.member_names[member] for member in at.liars),
             transcript=at.standing.head.hash,
             round=at.standing.head.round,
+            absent=tuple(name for name in self._contract.parties_by_name if name not in at.parties),
         )
 
     def _require_contract(self, resume: Checkpoint) -> None:

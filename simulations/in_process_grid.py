@@ -22,7 +22,7 @@ from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_conte
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-__all__ = ["Fault", "FaultHook", "InProcessGrid"]
+__all__ = ["Fault", "FaultHook", "InProcessGrid", "place_of"]
 
 _RUN_ID = 1
 _SERVER_ID = 1
@@ -46,6 +46,15 @@ class Fault(StrEnum):
 
 FaultHook = Callable[[Message], Fault | None]
 """Decides the fate of each message to a node, by its metadata or content."""
+
+
+def place_of(node: int) -> int:
+    """The place of a node among those that a grid was made with, from 0.
+
+    Args:
+        node: Flower's identifier of it, as in a message's metadata.
+    """
+    return node - _FIRST_NODE
 
 
 class InProcessGrid(Grid):

@@ -52,6 +52,7 @@ class FederationResult:
         bytes_per_party: Bytes of them, sealed.
         seconds: Wall time.
         phases: How often the server asked and waited for answers; 0 where nothing was exchanged.
+        absent: Parties of the roster that were out of the run by its last sum.
         stages: Wall time of cryptography, by stage; empty without encryption.
         processor_stages: The same in processor time, on all cores.
     """
@@ -65,6 +66,7 @@ class FederationResult:
     bytes_per_party: int
     seconds: float
     phases: int = 0
+    absent: tuple[str, ...] = ()
     stages: Mapping[Stage, float] = field(default_factory=dict)
     processor_stages: Mapping[Stage, float] = field(default_factory=dict)
 
@@ -218,6 +220,7 @@ class Participants:
             bytes_per_party=result.bytes_per_party,
             seconds=time.perf_counter() - started,
             phases=counted.phases,
+            absent=result.absent,
             stages=self._scheme.stages.seconds if encrypted else {},
             processor_stages=self._scheme.stages.processor_seconds if encrypted else {},
         )

@@ -14,19 +14,23 @@ from fedscore.errors import CiphertextRefused, OpeningError
 from fedscore.messages import Head
 from fedscore.sums import Envelope, OpenedSum, SumShape
 from fedscore.sums.series import KeySeries
+from privacy.identities import PublicIdentity
 
-__all__ = ["PlainCombiner", "PlainMember", "PlainSealer", "plain_series"]
+__all__ = ["COMMITTEE", "PlainCombiner", "PlainMember", "PlainSealer", "plain_series"]
+
+COMMITTEE = "plain-committee"
+"""Who stands where a committee stands. It is no party, so that no party's absence is the committee's."""
 
 _LITTLE_ENDIAN = np.dtype("<i8")
 _NOTHING = "0" * 64
 
 
-def plain_series(name: str) -> KeySeries:
-    """The series of no key, whose committee is one party, by name."""
+def plain_series(member: PublicIdentity) -> KeySeries:
+    """The series of no key, whose committee is one member."""
     return KeySeries(
         genesis=Head.genesis(_NOTHING, _NOTHING),
-        member_names={PlainMember.index: name},
-        member_keys={},
+        member_names={PlainMember.index: member.name},
+        member_keys={PlainMember.index: member.signing_key},
         colluding_members=0,
     )
 

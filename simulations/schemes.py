@@ -14,7 +14,7 @@ from fedscore.sums.series import KeySeries
 from fedscore.sums.stages import Stages
 from privacy.identities import Identity
 from simulations.keys import SimulatedKeys
-from simulations.plain import PlainCombiner, PlainMember, PlainSealer, plain_series
+from simulations.plain import COMMITTEE, PlainCombiner, PlainMember, PlainSealer, plain_series
 
 __all__ = ["EncryptionMode", "Scheme", "scheme_of"]
 
@@ -68,9 +68,9 @@ def scheme_of(
     stages = Stages()
     if encryption is EncryptionMode.PLAIN:
         return Scheme(
-            series=plain_series(contract.parties[0].name),
+            series=plain_series(identity_of(COMMITTEE).public),
             sealer=lambda _name: PlainSealer(),
-            members={contract.parties[0].name: PlainMember()},
+            members={COMMITTEE: PlainMember()},
             combiner=PlainCombiner(),
             stages=stages,
         )

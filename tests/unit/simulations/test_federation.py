@@ -16,8 +16,9 @@ from fedscore.messages import Phase
 from fedscore.messages.codec import MESSAGE_TYPES
 from fedscore.sums.stages import Stage
 from simulations.federation import EncryptionMode, FederationResult, Wire, train_federation
-from simulations.in_process_grid import Fault, FaultHook
+from simulations.in_process_grid import Fault, FaultHook, place_of
 from simulations.keys import SimulatedKeys
+from simulations.plain import COMMITTEE
 
 TEXT = """
 version = 1
@@ -62,7 +63,7 @@ class Log:
     told: list[str] = field(default_factory=list)
 
     def fate(self, message: Message) -> Fault | None:
-        name = NAMES[(message.metadata.dst_node_id - 1) % 2**63]
+        name = (*NAMES, COMMITTEE)[place_of(message.metadata.dst_node_id)]
         one = (name, PHASES[message.metadata.message_type], int(message.metadata.group_id))
         self.asked.append(one)
         return self.decide(*one)
@@ -174,6 +175,7 @@ def test_who_drops_out_of_a_sum_is_out_of_the_run_but_still_opens(
 ) -> None:
     result, log = bad_day
     everything = list(range(1, result.rounds + 1))
+    assert result.absent == (DROPS_OUT,)
     assert log.rounds(DROPS_OUT, Phase.COLLECT) == [1, 2, 3]
     assert log.rounds(DROPS_OUT, Phase.OPEN) == everything
     (told,) = (what for what in log.told if DROPS_OUT in what)
