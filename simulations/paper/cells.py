@@ -61,11 +61,12 @@ def _told(gap: Gap) -> str:
 
 
 def _gap(minuend: Method, subtrahend: Method, found: Found) -> Gap:
-    gap = paired_gap(minuend.areas(found), subtrahend.areas(found))
-    if gap is None:
+    first, second = minuend.areas(found), subtrahend.areas(found)
+    gap = paired_gap(first, second)
+    if gap is None or first.keys() != second.keys():
         raise ScenarioError(
-            f"{minuend.source.command} and {subtrahend.source.command} have no seed in common: what is not "
-            "measured on the same splits is not compared"
+            f"{minuend.source.command} and {subtrahend.source.command} have not run the same seeds: what is "
+            "not measured on the same splits is not compared"
         )
     return gap
 
