@@ -63,7 +63,7 @@ class KeyRing:
             ContractError: The scenario asks for terms that no contract may have.
         """
         if isinstance(task, AuditJob):
-            told = {"audit": self._terms["audit"], "epsilon": task.epsilon}
+            told = {"audit": task.terms.model_dump(mode="json"), "epsilon": task.epsilon}
             # Whoever audits may look at all seeds.
             told["seeds"] = self._terms["split"]["seeds"]
             return self._key(told, self._terms_without(), self._federated(None, task.epsilon))

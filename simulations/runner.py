@@ -18,12 +18,15 @@ from fedscore.contract import NoiseMode
 from fedscore.errors import ScenarioError
 from simulations import methods
 from simulations.audit.row import AuditRow
+from simulations.audit.run import audit_scenario
+from simulations.audit.terms import AuditTerms
 from simulations.dealing import Ground, deal_rows
 from simulations.engines import Engine
 from simulations.federation import EncryptionMode
 from simulations.keys import SimulatedKeys
 from simulations.naive_baseline import naive_flower_opacus
 from simulations.outcomes import Outcome
+from simulations.results import Failure
 from simulations.scenario import NAIVE, Baseline, Scenario
 from simulations.variants import contract_of, neural_terms
 
@@ -70,14 +73,16 @@ class AuditJob:
     Attributes:
         variation: Which variation of the scenario, from 0.
         epsilon: The budget whose promise is put to the test.
+        terms: How far the audit goes.
     """
 
     variation: int = 0
     epsilon: float
+    terms: AuditTerms
 
 
 Task = Job | AuditJob
-Found = Outcome | AuditRow
+Found = Outcome | AuditRow | Failure
 
 
 def jobs_of(terms: Scenario, *, variation: int = 0) -> tuple[Job, ...]:
@@ -98,10 +103,10 @@ def tasks_of(terms: Scenario, *, variation: int = 0) -> tuple[Task, ...]:
     trainings = jobs_of(terms, variation=variation)
     if terms.audit is None or terms.noise is NoiseMode.NONE:
         return trainings
-    return (
-        *trainings,
-        *(AuditJob(variation=variation, epsilon=epsilon) for epsilon in terms.privacy.epsilon),
+    audits = (
+        AuditJob(variation=variation, epsilon=epsilon, terms=terms.audit) for epsilon in terms.privacy.epsilon
     )
+    return (*trainings, *audits)
 
 
 def encrypts(task: Task, terms: Scenario) -> bool:
@@ -240,7 +245,8 @@ def _do(
     ground = grounds[task.variation]
     if isinstance(task, Job):
         return perform(task, ground, keys.get(task.variation), engine=engine, processes=processes)
-    raise ScenarioError("audits in scenarios are not yet run: use fedscore audit, and leave [audit] out")
+    with _one_thread_each(), threadpool_limits(limits=1):
+        return audit_scenario(ground, epsilon=task.epsilon, terms=task.terms)
 
 
 def available_processors() -> int:

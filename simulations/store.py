@@ -27,7 +27,7 @@ from simulations.engines import Engine
 from simulations.files import result_folder, write_whole
 from simulations.job_keys import JobKey
 from simulations.outcomes import Outcome
-from simulations.results import PartyRun, Run
+from simulations.results import Failure, PartyRun, Run
 from simulations.runner import Found
 from simulations.scenario import Baseline
 from simulations.timings import Timing
@@ -116,6 +116,8 @@ class JobStore:
 def _written(found: Found) -> dict[str, Any]:
     if isinstance(found, AuditRow):
         return {"audit": found.to_document()}
+    if isinstance(found, Failure):
+        return {"failure": dataclasses.asdict(found)}
     trained = found.trained
     return {
         "run": dataclasses.asdict(found.run),
@@ -128,6 +130,8 @@ def _written(found: Found) -> dict[str, Any]:
 def _found(document: Mapping[str, Any]) -> Found:
     if "audit" in document:
         return AuditRow.from_document(document["audit"])
+    if "failure" in document:
+        return Failure(**_method(document["failure"]))
     return Outcome(
         run=Run(**_method(document["run"])),
         timing=Timing(**_timing(document["timing"])),
@@ -137,7 +141,8 @@ def _found(document: Mapping[str, Any]) -> Found:
 
 
 def _method(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {**entry, "baseline": _baseline(entry["baseline"]), "noise": NoiseMode(entry["noise"])}
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    return {**fields, "baseline": _baseline(entry["baseline"]), "noise": NoiseMode(entry["noise"])}
 
 
 def _timing(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,21 @@ def test_a_scenario_becomes_files_that_agree(small_experiment: Path, tmp_path: P
     assert auc(test.outcome, card.probability(test.cells)) == first["auc"]
 
 
+def test_an_audit_is_a_job_like_the_others(small_experiment: Path, tmp_path: Path) -> None:
+    settings = ("baselines=[]", "split.seeds=[1]", "audit={runs=1, trainings=0, shadows=0}")
+    log = Log()
+    first = simulate.simulate(str(small_experiment), out=tmp_path, overrides=settings, watcher=log, workers=1)
+    assert (log.jobs, log.found) == (4, 0)
+    assert [audit.epsilon for audit in first.results.audits] == [2.0, 8.0]
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert [audit["verdict"] for audit in document["audits"]] == [
+        audit.verdict for audit in first.results.audits
+    ]
+    again = simulate.simulate(str(small_experiment), out=tmp_path, overrides=settings, watcher=log)
+    assert (log.jobs, log.found) == (4, 4)
+    assert again.results == first.results
+
+
 NEURAL = ("learner={name='neural', hidden=[3], rounds=2}", "split.seeds=[1]", "privacy.epsilon=[8]")
 
 

@@ -12,15 +12,18 @@ from pathlib import Path
 import pytest
 
 from fedscore.card import Card
+from fedscore.contract import NoiseMode
 from fedscore.errors import ScenarioError
 from fedscore.files import checked_document, with_checksum
 from fedscore.learners.neural.model import NeuralModel
 from simulations import job_keys, versions
 from simulations.audit.findings import Finding, Verdict
 from simulations.audit.row import AuditRow
+from simulations.audit.terms import AuditTerms
 from simulations.dealing import Ground, read_ground
 from simulations.job_keys import JobKey, KeyRing
 from simulations.lookup import find_contract, find_data
+from simulations.results import Failure
 from simulations.runner import AuditJob, Job, Outcome, Task, perform, tasks_of
 from simulations.scenario import Baseline, load_scenario
 from simulations.store import JobStore
@@ -63,6 +66,16 @@ AUDIT = AuditRow(
     seeded=True,
 )
 
+FAILURE = Failure(
+    learner="scorecard",
+    baseline=None,
+    noise=NoiseMode.SHARED,
+    epsilon=1.0,
+    parties=20,
+    seed=2,
+    reason="too few parties were left",
+)
+
 
 def only_file(folder: Path) -> Path:
     (path,) = (folder / "jobs").glob("*.json")
@@ -84,6 +97,8 @@ def test_what_was_kept_is_found_to_the_last_bit(
     other = JobKey(document=KEY.document, sha256="34" * 32)
     store.keep(other, AUDIT)
     assert store.find(other) == AUDIT
+    store.keep(other, FAILURE)
+    assert store.find(other) == FAILURE
     assert notices == []
 
 
@@ -274,7 +289,7 @@ def test_keys_change_with_data_code_versions_and_audits(
     tasks: list[Task] = [
         Job(seed=1, baseline=None, epsilon=2.0),
         Job(seed=1, baseline=Baseline.POOLED_LIGHTGBM, epsilon=None),
-        AuditJob(epsilon=2.0),
+        AuditJob(epsilon=2.0, terms=AuditTerms(runs=2)),
     ]
 
     def all_keys(data: str = "cd" * 32) -> list[str]:
@@ -291,9 +306,14 @@ def test_keys_change_with_data_code_versions_and_audits(
     assert all(len(set(column)) == len(seen) for column in zip(*seen, strict=True))
     monkeypatch.undo()
     assert all_keys() == seen[0]
+    first, other = AuditTerms(runs=2), AuditTerms(runs=3)
     audits = [
-        ring(small_experiment, *settings).key_of(AuditJob(epsilon=2.0)).sha256
-        for settings in (("audit={runs=2}",), ("audit={runs=3}",), ("audit={runs=2}", "split.seeds=[7]"))
+        ring(small_experiment, setting).key_of(AuditJob(epsilon=2.0, terms=terms)).sha256
+        for setting, terms in (
+            ("split.seeds=[1]", first),
+            ("split.seeds=[1]", other),
+            ("split.seeds=[7]", first),
+        )
     ]
     assert len(set(audits)) == 3
 
