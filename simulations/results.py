@@ -6,6 +6,7 @@ versions alone. Wall clocks are in `simulations.timings`.
 
 from __future__ import annotations
 
+import collections
 import csv
 import dataclasses
 import io
@@ -24,7 +25,7 @@ from simulations.files import write_whole
 from simulations.paired import paired_gap
 from simulations.scenario import Baseline
 
-__all__ = ["Origin", "PartyRun", "Results", "Run", "Summary", "summarise"]
+__all__ = ["Failure", "Origin", "PartyRun", "Results", "Run", "Summary", "summarise"]
 
 _Place = tuple[tuple[str, str], ...]
 _Key = tuple[_Place, str, Baseline | None, NoiseMode, float | None]
@@ -60,6 +61,7 @@ class Run:
         bytes_per_party: Bytes that each party sent.
         openings_sha256: SHA-256 over all opened sums of a federated run, in order, each as little-endian
             integers of 64 bits; None where nothing was opened.
+        absent: Parties of the roster that were out of a federated run by its last sum.
         epsilon_reported: What the tools that trained would have printed, where it is not the truth.
         epsilon_prv: Opacus' PRV estimate of `epsilon_spent`, where records were sampled: an estimate, usually
             lower; `epsilon_spent` is the promise.
@@ -86,6 +88,7 @@ class Run:
     values_per_party: int
     bytes_per_party: int
     openings_sha256: str | None = None
+    absent: tuple[str, ...] = ()
     epsilon_reported: float | None = None
     epsilon_prv: float | None = None
 
@@ -127,6 +130,31 @@ class PartyRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A training that could not end: too few parties or members of the committee were left.
+
+    Attributes:
+        variation: As in `Run`, like the next six.
+        learner: What was to be trained.
+        baseline: What it would have been compared as.
+        noise: Who was to add noise.
+        epsilon: The record-level epsilon asked for.
+        parties: Parties of the roster.
+        seed: What everything random was drawn from.
+        reason: Why it ended early, in a sentence: the same one every time.
+    """
+
+    variation: Mapping[str, str] = field(default_factory=dict)
+    learner: str
+    baseline: Baseline | None
+    noise: NoiseMode
+    epsilon: float | None
+    parties: int
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """What one variation of a scenario was made from.
 
@@ -154,7 +182,8 @@ class Summary:
         epsilon_spent: The largest true one of the runs; None where it is infinite.
         epsilon_reported: The largest that was reported instead, if one was.
         epsilon_prv: The largest PRV estimate, if there is one.
-        n: Number of runs.
+        n: Number of runs that ended.
+        failed: Number of runs that could not end; the other figures know nothing of them.
         auc_mean: Mean AUC.
         auc_sd: Standard deviation of the AUC over seeds (n - 1 in the denominator); None for one run.
         ks_mean: Mean KS.
@@ -175,6 +204,7 @@ class Summary:
     epsilon_reported: float | None
     epsilon_prv: float | None
     n: int
+    failed: int = 0
     auc_mean: float
     auc_sd: float | None
     ks_mean: float
@@ -196,6 +226,7 @@ class Results:
             come first in each.
         parties: What the federated cards and the local ones are worth to each party; in the same order.
         audits: What audits found; empty where the scenario asks for none.
+        failures: Trainings that could not end; they are among no others.
     """
 
     versions: Mapping[str, str]
@@ -205,11 +236,12 @@ class Results:
     runs: Sequence[Run]
     parties: Sequence[PartyRun] = ()
     audits: Sequence[AuditRow] = ()
+    failures: Sequence[Failure] = ()
 
     @property
     def summary(self) -> tuple[Summary, ...]:
         """The runs by variation, method and epsilon."""
-        return summarise(self.runs)
+        return summarise(self.runs, self.failures)
 
     def to_json(self) -> str:
         """The object of `results.json`, strict JSON (no NaN, no infinity), with a line break at its end."""
@@ -222,6 +254,7 @@ class Results:
             "summary": [dataclasses.asdict(summary) for summary in self.summary],
             "parties": [dataclasses.asdict(party) for party in self.parties],
             "audits": [audit.to_document() for audit in self.audits],
+            "failures": [dataclasses.asdict(failure) for failure in self.failures],
         }
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
@@ -236,8 +269,14 @@ class Results:
         """What `parties` holds, in the same form."""
         return _table(PartyRun, self.parties)
 
+    def failures_csv(self) -> str:
+        """What `failures` holds, in the same form."""
+        return _table(Failure, self.failures)
+
     def write(self, folder: Path) -> None:
-        """Write `results.json`, `results.csv` and `parties.csv`, each in one step.
+        """Write `results.json`, `results.csv`, `parties.csv`, and `failures.csv` if there are any.
+
+        Each is written in one step. A `failures.csv` of an earlier experiment goes, if there are none now.
 
         Raises:
             ScenarioError: A file cannot be written.
@@ -245,9 +284,15 @@ class Results:
         write_whole(folder / "results.json", self.to_json())
         write_whole(folder / "results.csv", self.to_csv())
         write_whole(folder / "parties.csv", self.parties_csv())
+        if self.failures:
+            write_whole(folder / "failures.csv", self.failures_csv())
+        else:
+            (folder / "failures.csv").unlink(missing_ok=True)
 
 
-def _table(kind: type[Run | PartyRun], entries: Sequence[Run | PartyRun]) -> str:
+def _table(
+    kind: type[Run | PartyRun | Failure], entries: Sequence[Run] | Sequence[PartyRun] | Sequence[Failure]
+) -> str:
     swept = list(dict.fromkeys(key for entry in entries for key in entry.variation))
     names = [one.name for one in dataclasses.fields(kind) if one.name != "variation"]
     text = io.StringIO()
@@ -260,21 +305,24 @@ def _table(kind: type[Run | PartyRun], entries: Sequence[Run | PartyRun]) -> str
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def summarise(runs: Sequence[Run]) -> tuple[Summary, ...]:
+def summarise(runs: Sequence[Run], failures: Sequence[Failure] = ()) -> tuple[Summary, ...]:
     """Bring runs together by variation, method and epsilon, in the order of their first runs.
 
     Differences are within one variation alone.
 
     Args:
         runs: Any runs; at most one of each variation, method, epsilon and seed.
+        failures: Runs that could not end, which are counted beside the others.
     """
     groups: dict[_Key, list[Run]] = {}
     for run in runs:
-        key = (_place(run), run.learner, run.baseline, run.noise, run.epsilon)
-        groups.setdefault(key, []).append(run)
+        groups.setdefault(_key(run), []).append(run)
+    failed = collections.Counter(_key(failure) for failure in failures)
     ceilings: dict[_Place, list[Run]] = {}
     own: dict[_Place, dict[float | None, Mapping[int, float]]] = {}
     for (place, _, baseline, _, epsilon), group in groups.items():
@@ -283,13 +331,13 @@ def summarise(runs: Sequence[Run]) -> tuple[Summary, ...]:
         if baseline is None:
             own.setdefault(place, {})[epsilon] = _by_seed(group)
     return tuple(
-        _summary(group, _by_seed(ceilings.get(key[0], ())), own.get(key[0], {}))
+        _summary(group, _by_seed(ceilings.get(key[0], ())), own.get(key[0], {}), failed=failed[key])
         for key, group in groups.items()
     )
 
 
-def _place(run: Run) -> _Place:
-    return tuple(run.variation.items())
+def _key(run: Run | Failure) -> _Key:
+    return (tuple(run.variation.items()), run.learner, run.baseline, run.noise, run.epsilon)
 
 
 def _by_seed(runs: Iterable[Run]) -> dict[int, float]:
@@ -297,7 +345,11 @@ def _by_seed(runs: Iterable[Run]) -> dict[int, float]:
 
 
 def _summary(
-    runs: Sequence[Run], ceiling: Mapping[int, float], own: Mapping[float | None, Mapping[int, float]]
+    runs: Sequence[Run],
+    ceiling: Mapping[int, float],
+    own: Mapping[float | None, Mapping[int, float]],
+    *,
+    failed: int,
 ) -> Summary:
     first = runs[0]
     to_lightgbm = paired_gap(ceiling, _by_seed(runs))
@@ -312,6 +364,7 @@ def _summary(
         epsilon_reported=_largest(run.epsilon_reported for run in runs),
         epsilon_prv=_largest(run.epsilon_prv for run in runs),
         n=len(runs),
+        failed=failed,
         auc_mean=statistics.fmean(run.auc for run in runs),
         auc_sd=statistics.stdev(run.auc for run in runs) if len(runs) > 1 else None,
         ks_mean=statistics.fmean(run.ks for run in runs),

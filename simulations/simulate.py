@@ -18,7 +18,7 @@ from simulations.files import result_folder, write_card, write_whole
 from simulations.job_keys import JobKey, KeyRing
 from simulations.preparing import Prepared, deal_keys, prepare
 from simulations.report import ReportContent, write_report
-from simulations.results import Origin, Results
+from simulations.results import Failure, Origin, Results
 from simulations.runner import (
     Found,
     Outcome,
@@ -129,27 +129,24 @@ def run_scenario(
         found = _all_found(
             prepared, keys, store, watcher=watcher, workers=workers, fresh=fresh, engine=engine
         )
-        outcomes, audits = [], []
-        for task, key in keys.items():
-            one = _stamped(found[key.sha256], prepared[task.variation].variation.coordinates)
-            if isinstance(one, AuditRow):
-                audits.append(one)
-            else:
-                outcomes.append(one)
-        trained = outcomes[0].trained
-        if not isinstance(trained, Card | NeuralModel):
-            raise ScenarioError("the first run gave neither a card nor a model: this is a defect")
+        stamped = [
+            _stamped(found[key.sha256], prepared[task.variation].variation.coordinates)
+            for task, key in keys.items()
+        ]
+        results = _results(loaded, prepared, stamped)
+        place, trained = _first_trained(stamped, results)
         simulated = Simulated(
-            results=_results(loaded, prepared, outcomes, audits),
+            results=results,
             timings=Timings(
                 created=datetime.now(UTC),
                 processors=available_processors(),
-                runs=tuple(outcome.timing for outcome in outcomes),
+                runs=tuple(one.timing for one in stamped if isinstance(one, Outcome)),
             ),
             trained=trained,
             folder=folder,
         )
-        _write(simulated, loaded, prepared[0].ground)
+        task = list(keys)[place]
+        _write(simulated, loaded, prepared[task.variation], task)
     return simulated
 
 
@@ -199,7 +196,7 @@ def _all_found(
 def _stamped(found: Found, coordinates: Mapping[str, str]) -> Found:
     """The outcome of a job as that of one variation, of the several that may share it."""
     variation = dict(coordinates)
-    if isinstance(found, AuditRow):
+    if not isinstance(found, Outcome):
         return replace(found, variation=variation)
     return Outcome(
         run=replace(found.run, variation=variation),
@@ -209,12 +206,20 @@ def _stamped(found: Found, coordinates: Mapping[str, str]) -> Found:
     )
 
 
-def _results(
-    loaded: LoadedScenario,
-    prepared: Sequence[Prepared],
-    outcomes: Sequence[Outcome],
-    audits: Sequence[AuditRow],
-) -> Results:
+def _first_trained(found: Sequence[Found], results: Results) -> tuple[int, Card | NeuralModel]:
+    """The first own run that ended: its place, and its card or model."""
+    for place, one in enumerate(found):
+        if isinstance(one, Outcome) and isinstance(one.trained, Card | NeuralModel):
+            return place, one.trained
+    reasons = dict.fromkeys(failure.reason for failure in results.failures)
+    raise ScenarioError(
+        f"no run of the scenario's own could end, so there is no card: {'; '.join(reasons)}. "
+        "Let fewer parties stay out, or let the contract bear more: privacy.absent"
+    )
+
+
+def _results(loaded: LoadedScenario, prepared: Sequence[Prepared], found: Sequence[Found]) -> Results:
+    outcomes = [one for one in found if isinstance(one, Outcome)]
     packages = dict.fromkeys(name for one in prepared for name in packages_of(one.ground.terms))
     return Results(
         versions=versions_of(tuple(packages)),
@@ -230,11 +235,12 @@ def _results(
         scenario={"name": loaded.name, **loaded.terms.model_dump(mode="json")},
         runs=tuple(outcome.run for outcome in outcomes),
         parties=tuple(party for outcome in outcomes for party in outcome.parties),
-        audits=tuple(audits),
+        audits=tuple(one for one in found if isinstance(one, AuditRow)),
+        failures=tuple(one for one in found if isinstance(one, Failure)),
     )
 
 
-def _write(simulated: Simulated, loaded: LoadedScenario, ground: Ground) -> None:
+def _write(simulated: Simulated, loaded: LoadedScenario, first: Prepared, task: Task) -> None:
     folder, trained = simulated.folder, simulated.trained
     simulated.results.write(folder)
     simulated.timings.write(folder)
@@ -243,15 +249,15 @@ def _write(simulated: Simulated, loaded: LoadedScenario, ground: Ground) -> None
     else:
         write_whole(folder / trained.file_name, trained.to_json())
     what = "scorecard" if isinstance(trained, Card) else "neural model"
-    first = simulated.results.runs[0]
+    loaded = loaded.at(first.variation)
     write_report(
         ReportContent(
             title=f"Simulation {loaded.name}: federated {what} under differential privacy",
-            introduction=_introduction(loaded, ground),
+            introduction=_introduction(loaded, first.ground),
             results=simulated.results,
             timings=simulated.timings,
             trained=trained,
-            contract=contract_of(None, loaded.terms, ground.contract, epsilon=first.epsilon),
+            contract=contract_of(None, loaded.terms, first.ground.contract, epsilon=task.epsilon),
         ),
         folder,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,6 +81,11 @@ def tell_simulation(simulated: Simulated) -> None:
     console.print()
     for warning in dict.fromkeys(warnings_in_words(summary)):
         console.print(f"\n{warning}")
+    if results.failures:
+        count, trainings = len(results.failures), len(results.runs) + len(results.failures)
+        console.print(f"\n{count} of {trainings} trainings could not end, and are in no figure:")
+        for reason, count in collections.Counter(failure.reason for failure in results.failures).items():
+            console.print(f"{count} times: {escape(reason)}")
     _split(console, results.runs, simulated.timings.runs)
     _files(console, simulated.folder, product=product_in_words(results.runs[0]))
 

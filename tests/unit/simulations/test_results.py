@@ -13,7 +13,7 @@ import pytest
 from fedscore.contract import NoiseMode, Role
 from fedscore.errors import ScenarioError
 from simulations.files import result_folder, write_whole
-from simulations.results import Origin, PartyRun, Results, Run, summarise
+from simulations.results import Failure, Origin, PartyRun, Results, Run, summarise
 from simulations.scenario import Baseline
 
 RUN = Run(
@@ -75,7 +75,7 @@ KEYS = {
 }
 SUMMARY_KEYS = {
     *("learner", "baseline", "noise", "epsilon", "n", "auc_mean", "auc_sd", "ks_mean", "gap_to_lightgbm"),
-    *("epsilon_spent", "epsilon_reported", "epsilon_prv", "auc_gap", "auc_gap_margin"),
+    *("epsilon_spent", "epsilon_reported", "epsilon_prv", "auc_gap", "auc_gap_margin", "failed"),
 }
 PARTY_KEYS = {
     *("baseline", "epsilon", "seed", "party", "role", "training_rows", "test_rows", "auc"),
@@ -100,7 +100,8 @@ def refuse_constant(constant: str) -> float:
 def test_results_json_holds_exactly_what_is_documented() -> None:
     document = json.loads(results(RUN, CEILING).to_json(), parse_constant=refuse_constant)
     assert set(document) == {
-        *("versions", "code_sha256", "origins", "scenario", "runs", "summary", "parties", "audits")
+        *("versions", "code_sha256", "origins", "scenario", "runs", "summary", "parties", "audits"),
+        "failures",
     }
     assert [set(run) for run in document["runs"]] == [{*KEYS, "variation"}] * 2
     assert [set(entry) for entry in document["summary"]] == [{*SUMMARY_KEYS, "variation"}] * 2
@@ -135,6 +136,31 @@ def test_the_parties_csv_has_a_line_for_each_party() -> None:
         ("north", "", "0.75"),
         ("north", "local-only", ""),
     ]
+
+
+FAILURE = Failure(
+    learner="scorecard",
+    baseline=None,
+    noise=NoiseMode.SHARED,
+    epsilon=1.0,
+    parties=20,
+    seed=2,
+    reason="too few parties were left",
+)
+
+
+def test_runs_that_could_not_end_are_counted_beside_the_others(tmp_path: Path) -> None:
+    (tmp_path / "failures.csv").write_text("of an earlier experiment")
+    found = replace(results(RUN, replace(RUN, seed=3), CEILING), failures=(FAILURE,))
+    own, ceiling = found.summary
+    assert (own.n, own.failed, ceiling.failed) == (2, 1, 0)
+    assert own.auc_mean == pytest.approx(RUN.auc)
+    assert json.loads(found.to_json())["failures"][0]["reason"] == "too few parties were left"
+    found.write(tmp_path)
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "failures.csv").read_text()))
+    assert (row["seed"], row["reason"]) == ("2", "too few parties were left")
+    replace(found, failures=()).write(tmp_path)
+    assert not (tmp_path / "failures.csv").exists()
 
 
 def in_variation(run: Run, count: int) -> Run:
