@@ -71,7 +71,9 @@ class KeyRing:
         if task.baseline is Baseline.POOLED_LIGHTGBM:
             return self._key(told, self._terms_of_raw_columns(), self._raw_columns())
         if task.baseline in _ALONE:
-            return self._key(told, self._terms_without("privacy", "encryption"), self._alone(task.baseline))
+            return self._key(
+                told, self._terms_without("privacy", "encryption", "faults"), self._alone(task.baseline)
+            )
         if task.baseline is None:
             return self._key(told, self._terms_without(), self._federated(None, task.epsilon))
         # Baselines are trained in plain.
@@ -108,7 +110,7 @@ class KeyRing:
 
     def _terms_of_raw_columns(self) -> dict[str, Any]:
         # The delta has no effect either; it is told beside the figures.
-        terms = self._terms_without("privacy", "encryption", "learner")
+        terms = self._terms_without("privacy", "encryption", "faults", "learner")
         return {**terms, "delta": self._ground.contract.privacy.delta}
 
     def _terms_without(self, *names: str) -> dict[str, Any]:

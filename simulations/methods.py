@@ -25,6 +25,8 @@ from privacy.dp.accounting import Guarantee
 from server.coordinator import Observer
 from simulations.dealing import Dealt
 from simulations.engines import Engine
+from simulations.fault_terms import FaultTerms
+from simulations.faults import wire_of
 from simulations.federation import EncryptionMode, FederationResult, train_alone, train_federation
 from simulations.flower_engine import train_on_flower
 from simulations.keys import SimulatedKeys
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 LIGHTGBM = "lightgbm"
+_NO_FAULTS = FaultTerms()
 
 
 class _Figures(TypedDict):
@@ -111,6 +114,7 @@ def federated(  # noqa: PLR0913 - a run, and what carries it
     observer: Observer | None = None,
     engine: Engine = Engine.IN_PROCESS,
     processes: int = 1,
+    faults: FaultTerms = _NO_FAULTS,
 ) -> Outcome:
     """Train one card or one model over all parties, with the noise that the contract says.
 
@@ -124,11 +128,14 @@ def federated(  # noqa: PLR0913 - a run, and what carries it
         observer: Is told of each round, where the engine is in this process.
         engine: What carries the messages.
         processes: Largest number of processes that answer for nodes, where the engine has several.
+        faults: Who is absent, drops out or is not heard.
 
     Raises:
         MissingExtra: The engine is not installed.
+        ScenarioError: Faults are asked for of an engine that has none.
         RunFailed: Too few answer, or the engine failed.
     """
+    wire = wire_of(faults, len(dealt.training), seed=seed, engine=engine)
     if engine is Engine.FLOWER:
         result = train_on_flower(
             contract,
@@ -146,6 +153,7 @@ def federated(  # noqa: PLR0913 - a run, and what carries it
             seed=seed,
             encryption=encryption,
             keys=keys,
+            wire=wire,
             observer=observer,
             test_rows=dealt.test,
         )
@@ -167,6 +175,7 @@ def federated(  # noqa: PLR0913 - a run, and what carries it
         values_per_party=result.values_per_party,
         bytes_per_party=result.bytes_per_party,
         openings_sha256=openings_sha256(result.openings),
+        absent=result.absent,
         epsilon_prv=None if result.guarantee is None else prv_estimate(trained.privacy),
         **measure(test.outcome, trained.probability(test.cells)).fields,
     )

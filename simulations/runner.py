@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 from threadpoolctl import threadpool_limits
 
-from fedscore.contract import NoiseMode
-from fedscore.errors import ScenarioError
+from fedscore.contract import Contract, NoiseMode
+from fedscore.errors import RunFailed, RunOver, ScenarioError
 from simulations import methods
 from simulations.audit.row import AuditRow
 from simulations.audit.run import audit_scenario
@@ -122,10 +122,11 @@ def perform(
     *,
     engine: Engine = Engine.IN_PROCESS,
     processes: int = 1,
-) -> Outcome:
+) -> Outcome | Failure:
     """Do one training; the same job on the same ground gives the same figures, to the last bit.
 
-    Numerical libraries have one thread meanwhile: with several, sums are added in another order.
+    Numerical libraries have one thread meanwhile: with several, sums are added in another order. A run that
+    the scenario's faults have ended, as they would end one of a deployment, is a failure with its reason.
 
     Args:
         job: What to train.
@@ -134,15 +135,35 @@ def perform(
         engine: What carries the messages of federated trainings.
         processes: Largest number of processes of an engine that has several.
     """
-    with _one_thread_each(), threadpool_limits(limits=1):
-        return _perform(job, ground, keys, engine=engine, processes=processes)
+    contract = contract_of(job.baseline, ground.terms, ground.contract, epsilon=job.epsilon)
+    try:
+        with _one_thread_each(), threadpool_limits(limits=1):
+            return _perform(job, ground, contract, keys, engine=engine, processes=processes)
+    except (RunFailed, RunOver) as ended:
+        if not ground.terms.faults.happen:
+            raise
+        return Failure(
+            learner=contract.learner,
+            baseline=job.baseline,
+            noise=contract.privacy.noise,
+            epsilon=job.epsilon,
+            parties=len(contract.parties),
+            seed=job.seed,
+            # What follows, a line for each, is who was silent.
+            reason=str(ended).partition("\n")[0],
+        )
 
 
 def _perform(
-    job: Job, ground: Ground, keys: SimulatedKeys | None, *, engine: Engine, processes: int
+    job: Job,
+    ground: Ground,
+    contract: Contract,
+    keys: SimulatedKeys | None,
+    *,
+    engine: Engine,
+    processes: int,
 ) -> Outcome:
     dealt = deal_rows(ground, seed=job.seed)
-    contract = contract_of(job.baseline, ground.terms, ground.contract, epsilon=job.epsilon)
     match job.baseline:
         case None:
             return methods.federated(
@@ -153,6 +174,7 @@ def _perform(
                 keys=keys,
                 engine=engine,
                 processes=processes,
+                faults=ground.terms.faults,
             )
         case Baseline.LOCAL_ONLY:
             return methods.local_only(contract, dealt, seed=job.seed)
@@ -174,6 +196,7 @@ def _perform(
                 baseline=job.baseline,
                 engine=engine,
                 processes=processes,
+                faults=ground.terms.faults,
             )
             return replace(outcome, parties=(), trained=None)
 

@@ -28,6 +28,7 @@ from fedscore.contract.encryption_rules import committee_problems
 from fedscore.errors import ScenarioError
 from simulations.audit.terms import AuditTerms
 from simulations.deployment import DeploymentTerms
+from simulations.fault_terms import FaultTerms
 from simulations.federation import EncryptionMode
 from simulations.learner_terms import LearnerTerms, noise_of
 from simulations.overrides import with_overrides
@@ -246,6 +247,7 @@ class Scenario(_Section):
     data: DataTerms
     split: SplitTerms = SplitTerms()
     parties: PartyTerms
+    faults: FaultTerms = FaultTerms()
     learner: LearnerTerms = LearnerTerms()
     privacy: PrivacyGrid = PrivacyGrid()
     encryption: EncryptionChoice = EncryptionChoice()
@@ -279,6 +281,11 @@ class Scenario(_Section):
                 f"baselines names {', '.join(repeated)}, which would repeat the scenario's own run "
                 f"(learner {self.learner.name}, {self.noise} noise): take it out, or choose another learner"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _faults_fit_roster(self) -> Self:
+        self.faults.require_fit(len(self.parties.members))
         return self
 
     @model_validator(mode="after")
