@@ -38,7 +38,7 @@ class EpsilonAxis:
     @property
     def outside(self) -> float:
         """Where methods without an epsilon have their marks: near the right end."""
-        return self.high / (self.high / self.low) ** 0.02
+        return self.high * math.exp(-0.02 * math.log(self.high / self.low))
 
     def dress(self, axes: Sequence[Axes], *, width: float) -> None:
         """Give panels that stand above each other this axis; the lowest tells it.

@@ -31,8 +31,8 @@ def explained(methods: Sequence[Method]) -> tuple[str, ...]:
         "to which each adds a share of the noise",
         Baseline.NEURAL_LOCAL: "each organisation takes steps of its own, each with the whole noise, and "
         "sums average where they led",
-        Baseline.NAIVE_FLOWER_OPACUS: "the public example of Flower and Opacus with its own constants, on the "
-        "same inputs and with layers as wide; models and numbers of rows travel in clear",
+        Baseline.NAIVE_FLOWER_OPACUS: "the public example of Flower and Opacus with its own constants, on "
+        "the same inputs and with layers as wide; models and numbers of rows travel in clear",
         Baseline.NAIVE_TUNED: "the public example of Flower and Opacus with rounds, batches and steps that "
         "suit tables; it reports ε of one round; models and numbers of rows travel in clear",
         Baseline.NAIVE_TUNED_TRUE: "the public example of Flower and Opacus with rounds, batches and steps "

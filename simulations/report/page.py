@@ -19,7 +19,6 @@ from fedscore.pages import words
 from fedscore.pages.rulers import bar_scales, ruler_of
 from fedscore.pages.sheets import characteristic_sheets
 from simulations import wording
-from simulations.audit.row import AuditRow
 from simulations.deployment import DeploymentTerms
 from simulations.files import write_whole
 from simulations.report import numbers
@@ -131,7 +130,7 @@ def render(content: ReportContent) -> str:
 def _values(content: ReportContent) -> Mapping[str, Any]:
     results = content.results
     points = frontier(results.runs)
-    audits = audits_of(results)
+    audits = results.audits
     card = content.trained if isinstance(content.trained, Card) else None
     sheets = characteristic_sheets(card)[:_STRONGEST] if card is not None else ()
     first = results.runs[0]
@@ -174,20 +173,8 @@ def _values(content: ReportContent) -> Mapping[str, Any]:
     }
 
 
-def audits_of(results: Results) -> tuple[AuditRow, ...]:
-    """The audits of an experiment, by variation and epsilon.
-
-    Args:
-        results: Of the experiment.
-    """
-    rows = [row for row in results.audits if isinstance(row, AuditRow)]
-    if len(rows) != len(results.audits):
-        raise ScenarioError("the results hold audits of a kind that no report knows: this is a defect")
-    return tuple(rows)
-
-
 def _panels(content: ReportContent, points: Sequence[FrontierPoint]) -> tuple[Panel, ...]:
-    return panels_of(points, audits_of(content.results), delta=content.contract.privacy.delta)
+    return panels_of(points, content.results.audits, delta=content.contract.privacy.delta)
 
 
 def _file_figure(panels: Sequence[Panel]) -> Figure:
