@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulations.deployment import DeploymentTerms
@@ -15,7 +15,7 @@ from simulations.timings import Timing
 from simulations.wall_time import WallTime, Work, estimated_wall_time
 from simulations.wording import method_in_words
 
-__all__ = ["Cost", "costs_of"]
+__all__ = ["Cost", "costs_of", "work_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,23 +94,8 @@ def _cost(
     terms: DeploymentTerms,
 ) -> Cost:
     first, timing = here[0]
-
-    def mean(name: str) -> float:
-        return statistics.fmean(getattr(one, name) for _, one in here)
-
-    work = Work(
-        parties=first.parties,
-        members=members if first.encrypted else 1,
-        rounds=first.rounds,
-        values_per_party=first.values_per_party,
-        bytes_per_party=first.bytes_per_party,
-        encrypt_seconds=mean("encrypt_seconds"),
-        prove_seconds=mean("prove_seconds"),
-        verify_seconds=mean("verify_seconds"),
-        open_seconds=mean("open_seconds"),
-        other_seconds=max(mean("seconds") - _encryption(mean), 0.0),
-        encrypted=first.encrypted,
-    )
+    timings = [one for _, one in here]
+    work = work_of(first, timings, members=members)
     is_of_sums = first.baseline not in NAIVE
     return Cost(
         variation=variation,
@@ -123,7 +108,7 @@ def _cost(
         phases=timing.phases,
         values_per_party=first.values_per_party,
         bytes_per_party=first.bytes_per_party,
-        seconds=mean("seconds"),
+        seconds=_mean(timings, "seconds"),
         encrypt_seconds=work.encrypt_seconds,
         prove_seconds=work.prove_seconds,
         verify_seconds=work.verify_seconds,
@@ -133,5 +118,29 @@ def _cost(
     )
 
 
-def _encryption(mean: Callable[[str], float]) -> float:
-    return sum(mean(f"{stage}_seconds") for stage in ("encrypt", "prove", "verify", "open"))
+def work_of(run: Run, timings: Sequence[Timing], *, members: int) -> Work:
+    """What a run did, as the estimate of a deployment's time wants it.
+
+    Args:
+        run: A run of sums.
+        timings: Of it, and of its like with other seeds; their means are taken.
+        members: Of the committee.
+    """
+    stages = {
+        f"{stage}_seconds": _mean(timings, f"{stage}_seconds")
+        for stage in ("encrypt", "prove", "verify", "open")
+    }
+    return Work(
+        parties=run.parties,
+        members=members if run.encrypted else 1,
+        rounds=run.rounds,
+        values_per_party=run.values_per_party,
+        bytes_per_party=run.bytes_per_party,
+        other_seconds=max(_mean(timings, "seconds") - sum(stages.values()), 0.0),
+        encrypted=run.encrypted,
+        **stages,
+    )
+
+
+def _mean(timings: Sequence[Timing], name: str) -> float:
+    return statistics.fmean(getattr(timing, name) for timing in timings)
