@@ -118,7 +118,7 @@ def _elsewhere(task: Task) -> FederationResult:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=engine_process, args=(task, sender), name="flower-engine")
-    with _environment():
+    with _environment(task.folder / "flower"):
         process.start()
     sender.close()
     try:
@@ -162,9 +162,9 @@ def _signalled(group: int, number: int) -> bool:
 
 
 @contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    """What a process inherits that is started meanwhile."""
-    settings = {**_SETTINGS, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+def _environment(home: Path) -> Iterator[None]:
+    """What a process inherits that is started meanwhile; Flower keeps its own files in `home`."""
+    settings = {**_SETTINGS, "RAY_AUTH_TOKEN": secrets.token_hex(32), "FLWR_HOME": str(home)}
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:

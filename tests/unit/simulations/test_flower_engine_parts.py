@@ -192,19 +192,20 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         require_engine(Engine.FLOWER)
 
 
-def test_nothing_reports_and_nobody_else_gets_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_reports_and_nobody_else_gets_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "1")
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
     before = dict(os.environ)
     tokens = set()
     for _ in range(2):
-        with engine._environment():
+        with engine._environment(tmp_path):
             inside = dict(os.environ)
         tokens.add(inside["RAY_AUTH_TOKEN"])
         assert os.environ == before
     assert len(tokens) == 2
     assert all(len(token) == 64 for token in tokens)
     assert inside["RAY_AUTH_MODE"] == "token"
+    assert inside["FLWR_HOME"] == str(tmp_path)
     for name in ("FLWR_TELEMETRY_ENABLED", "RAY_USAGE_STATS_ENABLED"):
         assert inside[name] == "0"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
