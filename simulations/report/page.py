@@ -22,6 +22,7 @@ from simulations import wording
 from simulations.deployment import DeploymentTerms
 from simulations.files import write_whole
 from simulations.report import numbers
+from simulations.report.absences import absent_of
 from simulations.report.costs import costs_of
 from simulations.report.figures import Names, Panel, grid_figure, panel_figure
 from simulations.report.finding import finding, tiles
@@ -157,6 +158,7 @@ def _values(content: ReportContent) -> Mapping[str, Any]:
         "warnings": wording.warnings_in_words(points),
         "audits": audits,
         "worth": worth,
+        "absent": absent_of(results.runs),
         "card": card,
         "sheets": sheets,
         "ruler": ruler_of(sheets) if sheets else None,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedscore.contract import Contract
+from fedscore.contract import Contract, NoiseMode
 from simulations.audit.findings import Verdict
 from simulations.deployment import DeploymentTerms
 from simulations.report import ReportContent, render
@@ -15,6 +15,7 @@ from simulations.report.costs import costs_of
 from simulations.report.frontier import frontier
 from simulations.report.methods import explained
 from simulations.report.provenance import scenario_in_words
+from simulations.results import Failure
 from simulations.scenario import Baseline, load_scenario, parse_scenario, shipped_scenarios
 from simulations.wall_time import formula
 from tests.pages import Page
@@ -196,3 +197,33 @@ def test_a_baseline_that_sends_nothing_costs_nothing(whole: ReportContent) -> No
         costs_of([run for run, _ in kept], [timing for _, timing in kept], members=1, terms=DeploymentTerms())
         == ()
     )
+
+
+def test_trainings_that_could_not_end_and_who_was_absent_are_told(whole: ReportContent) -> None:
+    failures = [
+        Failure(
+            learner="scorecard",
+            baseline=baseline,
+            noise=NoiseMode.SHARED,
+            epsilon=0.5,
+            parties=20,
+            seed=7,
+            reason="too <few> answered",
+        )
+        for baseline in (None, Baseline.LOCAL_NOISE)
+    ]
+    gone = [replace(run, absent=("shop-1", "shop-2")) if run.seed == 4 else run for run in runs()]
+    results = replace(whole.results, failures=failures, runs=gone)
+    page = render(replace(whole, results=results))
+    text = Page(page).text
+    total = len(gone) + 2
+    assert f"2 of {total} trainings could not end" in text
+    assert "the scenario's own 0.5 7 too <few> answered" in text
+    assert "local-noise 0.5 7" in text
+    assert "too <few>" not in page
+    assert "In 6 of 30 federated trainings parties were out of the sums by the end, up to 2 of 20" in text
+
+
+def test_nobody_absent_and_nothing_failed_is_not_told(page: str) -> None:
+    assert "could not end" not in Page(page).text
+    assert "out of the sums" not in Page(page).text
