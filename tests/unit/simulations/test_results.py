@@ -71,7 +71,7 @@ KEYS = {
         "encrypted",
     ),
     *("parties", "seed", "auc", "gini", "ks", "brier", "calibration_error", "rounds", "values_per_party"),
-    *("bytes_per_party", "openings_sha256", "epsilon_reported", "epsilon_prv"),
+    *("bytes_per_party", "openings_sha256", "epsilon_reported", "epsilon_prv", "absent"),
 }
 SUMMARY_KEYS = {
     *("learner", "baseline", "noise", "epsilon", "n", "auc_mean", "auc_sd", "ks_mean", "gap_to_lightgbm"),
@@ -120,8 +120,10 @@ def test_an_infinite_number_never_gets_into_a_run(value: float) -> None:
 
 
 def test_the_csv_has_the_same_runs_with_empty_fields_for_null() -> None:
-    rows = list(csv.DictReader(io.StringIO(results(RUN, CEILING).to_csv())))
+    away = replace(RUN, absent=("north", "south"))
+    rows = list(csv.DictReader(io.StringIO(results(away, CEILING).to_csv())))
     assert set(rows[0]) == KEYS
+    assert (rows[0]["absent"], rows[1]["absent"]) == ("north south", "")
     assert rows[0]["auc"] == "0.77"
     assert rows[0]["noise"] == "shared"
     assert rows[0]["private"] == "true"
