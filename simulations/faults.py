@@ -21,9 +21,8 @@ from simulations.in_process_grid import Fault, place_of
 
 __all__ = ["silent_from", "wire_of"]
 
-_WHO_STREAM = 3
-_CHANCE_STREAM = 4
-_LOST_STREAM = 5
+# Above the number of every party, each of which draws its noise from a stream of that number.
+_WHO_STREAM, _CHANCE_STREAM, _LOST_STREAM = 1_000_003, 1_000_004, 1_000_005
 _NEVER = np.iinfo(np.int64).max
 
 

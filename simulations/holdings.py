@@ -26,7 +26,8 @@ from simulations.scenario_mistakes import closest
 __all__ = ["holdings"]
 
 _PARTITION_STREAM = 1
-_OVERLAP_STREAM = 2
+_OVERLAP_STREAM = 1_000_002
+"""Above the number of every party, each of which draws its noise from a stream of that number."""
 _Places = npt.NDArray[np.int64]
 
 
