@@ -18,18 +18,15 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
-from fedscore.contract import CommitteeTerms, FindingLevel, NoiseMode, Training
-from fedscore.contract.encryption_rules import committee_problems
+from fedscore.contract import NoiseMode, Training
 from fedscore.errors import ScenarioError
 from simulations.audit.terms import AuditTerms
 from simulations.deployment import DeploymentTerms
+from simulations.encryption_choice import EncryptionChoice, require_committee
 from simulations.fault_terms import FaultTerms
-from simulations.federation import EncryptionMode
 from simulations.learner_terms import LearnerTerms, noise_of
 from simulations.overrides import with_overrides
 from simulations.party_terms import PartitionKind, PartyTerms
@@ -188,44 +185,6 @@ class PrivacyGrid(_Section):
         return self
 
 
-_TWO_OF_THREE = CommitteeTerms(members=3, threshold=2, colluding_members=1)
-
-
-def _require_committee(committee: CommitteeTerms | None, *, absences: bool) -> None:
-    """The contract's own rules, so that no scenario asks for what no contract may say."""
-    if committee is None:
-        return
-    problems = committee_problems((), committee, absences=absences)
-    mistakes = [problem.message for problem in problems if problem.level is FindingLevel.ERROR]
-    if mistakes:
-        raise ValueError("; ".join(mistakes))
-
-
-class EncryptionChoice(_Section):
-    """How sums are added.
-
-    Attributes:
-        mode: Under Paillier encryption, or plainly: with one seed both open the same integers.
-        key_bits: Bits of the Paillier modulus.
-        committee: Who opens sums; two of three members where it is left out and sums are encrypted. It is put
-            into the contract; plain sums have no use for it.
-    """
-
-    mode: EncryptionMode = EncryptionMode.PAILLIER
-    key_bits: int = Field(default=3072, ge=2048, le=8192)
-    committee: CommitteeTerms | None = Field(default=None, validate_default=True)
-
-    @field_validator("committee")
-    @classmethod
-    def _committee_of_encrypted_sums(
-        cls, committee: CommitteeTerms | None, told: ValidationInfo
-    ) -> CommitteeTerms | None:
-        _require_committee(committee, absences=False)
-        if committee is None and told.data.get("mode") is EncryptionMode.PAILLIER:
-            return _TWO_OF_THREE
-        return committee
-
-
 class Scenario(_Section):
     """A whole experiment: one learner, compared with baselines over seeds and budgets.
 
@@ -291,7 +250,7 @@ class Scenario(_Section):
     @model_validator(mode="after")
     def _committee_fits_absences(self) -> Self:
         try:
-            _require_committee(self.encryption.committee, absences=self.privacy.absent > 0)
+            require_committee(self.encryption.committee, absences=self.privacy.absent > 0)
         except ValueError as refused:
             which = (
                 "encryption.committee"
