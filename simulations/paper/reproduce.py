@@ -101,14 +101,17 @@ def made(
         for source in table.sources:
             if source not in found:
                 watcher.stage(source.command)
-                found[source] = simulate(
-                    source.scenario,
-                    data=data,
-                    out=out / source.name,
-                    overrides=source.settings,
-                    watcher=watcher,
-                    workers=workers,
-                ).results
+                found[source] = _complete(
+                    source,
+                    simulate(
+                        source.scenario,
+                        data=data,
+                        out=out / source.name,
+                        overrides=source.settings,
+                        watcher=watcher,
+                        workers=workers,
+                    ).results,
+                )
         markdown = table.markdown(found)
         path = root / table.document
         text = read_document(path)
@@ -119,6 +122,16 @@ def made(
             markdown=markdown,
             differences=differences(tables_in(text)[table.name], markdown),
         )
+
+
+def _complete(source: Source, results: Results) -> Results:
+    """A mean over the seeds that happened to end well is no mean over seeds."""
+    if results.failures:
+        raise ScenarioError(
+            f"{len(results.failures)} trainings of {source.command} did not end: run it by itself to see "
+            "why, and the table again after that"
+        )
+    return results
 
 
 def _require_place(table: Table, root: Path) -> None:

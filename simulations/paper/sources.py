@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fedscore.errors import ScenarioError
-from simulations.results import Results, Run
+from simulations.results import Results
+from simulations.runs import Run
 from simulations.scenario import Baseline
 
 __all__ = ["Found", "Method", "Source"]
