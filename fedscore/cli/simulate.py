@@ -16,7 +16,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command("simulate")(_simulate)
+    app.command("simulate", epilog=f"Shipped scenarios: {', '.join(_shipped())}.")(_simulate)
 
 
 def _shipped() -> list[str]:
@@ -26,10 +26,7 @@ def _shipped() -> list[str]:
 
 
 def _simulate(
-    scenario: Annotated[
-        str,
-        typer.Argument(help=f"A scenario's file, or a shipped one: {', '.join(_shipped())}."),
-    ],
+    scenario: Annotated[str, typer.Argument(help="A scenario's file, or the name of a shipped one.")],
     *,
     data: Annotated[
         Path | None,
@@ -57,9 +54,11 @@ def _simulate(
 ) -> None:
     """Train over seeds and budgets, compare with baselines, and report.
 
-    Writes results.json, results.csv, parties.csv, timings.json, report.html, and card.json (or model.json) of
-    the first run. Jobs that end are kept in jobs/: after an interruption the same command goes on from there.
-    Data are looked for in --data, the scenario's folder, $FEDSCORE_DATA and ../shared/data.
+    Writes results.json, results.csv, parties.csv, timings.json, report.html, the
+    frontier's picture, and card.json (or model.json) of the first run. Jobs that
+    end are kept in jobs/: after an interruption the same command goes on from
+    there. Data are looked for in --data, the scenario's folder, $FEDSCORE_DATA and
+    ../shared/data.
     """
     from simulations.simulate import simulate  # noqa: PLC0415 - loads scikit-learn and Flower, for this command alone
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,8 +19,8 @@ from fedscore.cli.main import app
 from fedscore.contract import Contract, NoiseMode
 from simulations.demo import DemoResult
 from simulations.report import PartyLine
-from simulations.results import Origin, Results, Run
-from simulations.scenario import Baseline
+from simulations.results import Failure, Origin, Results, Run
+from simulations.scenario import Baseline, shipped_scenarios
 from simulations.simulate import Simulated
 from simulations.timings import Timing, Timings
 from tests.cards import plain_card, table
@@ -169,11 +170,68 @@ def test_simulate_passes_on_what_it_was_asked(asked: list[dict[str, Any]], tmp_p
     arguments = ["simulate", "taiwan", "--data", str(tmp_path), "--set", "a=1", "--set", "b=2"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.stderr
+    assert CliRunner().invoke(app, [*arguments, "--fresh"]).exit_code == 0
+    assert [call["fresh"] for call in asked] == [False, True]
     assert asked[0]["scenario"] == "taiwan"
     assert asked[0]["data"] == tmp_path
     assert asked[0]["out"] is None
     assert list(asked[0]["overrides"]) == ["a=1", "b=2"]
     assert "0.7712" in result.stdout
+
+
+def test_help_lists_every_shipped_scenario() -> None:
+    words = set(re.split(r"[^\w-]+", CliRunner().invoke(app, ["simulate", "--help"]).stdout))
+    assert len(shipped_scenarios()) > 5
+    assert set(shipped_scenarios()) <= words
+
+
+def test_a_sweep_is_told_variation_by_variation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pooled = replace(RUN, baseline=Baseline.POOLED_NO_NOISE, epsilon=None, auc=0.78)
+    runs = [
+        replace(run, variation={"parties.roles": text}, auc=run.auc + shift)
+        for text, shift in (("{ platform = 5 }", 0.0), ("[/]", 0.01))
+        for run in (RUN, pooled)
+    ]
+    monkeypatch.setattr(simulations.simulate, "simulate", lambda *_, **__: simulated(tmp_path, runs))
+    told = " ".join(CliRunner().invoke(app, ["simulate", "taiwan"]).stdout.split())
+    first, second = "parties.roles = { platform = 5 }", "parties.roles = [/]"
+    assert told.index(first) < told.index("0.7712") < told.index(second) < told.index("0.7812")
+
+
+def test_trainings_that_could_not_end_are_told_with_their_reasons(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failures = [
+        Failure(
+            learner="scorecard",
+            baseline=None,
+            noise=NoiseMode.SHARED,
+            epsilon=1.0,
+            parties=20,
+            seed=seed,
+            reason=reason,
+        )
+        for seed, reason in ((2, "too few parties"), (3, "too few [members]"), (4, "too few parties"))
+    ]
+    found = simulated(tmp_path, [RUN])
+    found = replace(found, results=replace(found.results, failures=failures))
+    monkeypatch.setattr(simulations.simulate, "simulate", lambda *_, **__: found)
+    told = CliRunner().invoke(app, ["simulate", "taiwan"]).stdout
+    assert "3 of 4 trainings could not end, and are in no figure:" in told
+    assert "2 times: too few parties" in told
+    assert "1 times: too few [members]" in told
+
+
+def test_what_was_found_done_is_told_beside_what_there_is_to_do(
+    asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def simulate(_scenario: str, **terms: Any) -> Simulated:  # noqa: ANN401 - recorded as they are
+        terms["watcher"].started(60, 41)
+        return simulated(tmp_path, RESULTS.runs)
+
+    assert asked == []
+    monkeypatch.setattr(simulations.simulate, "simulate", simulate)
+    assert "60 jobs, of which 41 were done before" in CliRunner().invoke(app, ["simulate", "x"]).stderr
 
 
 def test_the_seconds_of_encrypted_runs_are_added_and_plain_ones_have_none(

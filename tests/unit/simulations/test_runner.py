@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fedscore.contract import Contract, NoiseMode
 from fedscore.errors import ScenarioError
@@ -174,6 +175,30 @@ def test_neither_encryption_nor_the_number_of_processes_changes_what_is_measured
     assert plain.timing.phases > plain.run.rounds
     assert os.environ.get("OMP_NUM_THREADS") == threads_before
     assert multiprocessing.active_children() == children
+
+
+def test_a_job_has_one_numerical_thread_and_gives_the_others_back(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, int]] = []
+
+    def threads() -> dict[str, int]:
+        return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+
+    def watched(*arguments: object, **named: object) -> Outcome:
+        seen.append(threads())
+        return pooled(*arguments, **named)  # type: ignore[arg-type]  # passed on as they are
+
+    pooled = methods.pooled_no_noise
+    monkeypatch.setattr(methods, "pooled_no_noise", watched)
+    with threadpool_limits(limits=2):
+        before = threads()
+        perform(Job(seed=1, baseline=Baseline.POOLED_NO_NOISE, epsilon=None), ground, None)
+        after = threads()
+    assert before
+    assert set(seen[0].values()) == {1}
+    assert {path: after[path] for path in before} == before
+    assert max(before.values()) == min(2, os.cpu_count() or 1)
 
 
 def test_an_interruption_ends_every_process_at_once(ground: Ground) -> None:
