@@ -27,7 +27,7 @@ from simulations.dealing import Dealt
 from simulations.engines import Engine
 from simulations.fault_terms import FaultTerms
 from simulations.faults import wire_of
-from simulations.federation import EncryptionMode, FederationResult, train_alone, train_federation
+from simulations.federation import EncryptionMode, FederationResult, alone, train_alone, train_federation
 from simulations.flower_engine import train_on_flower
 from simulations.keys import SimulatedKeys
 from simulations.lightgbm_ceiling import ceiling_probabilities, raw_values
@@ -223,6 +223,7 @@ def local_results(contract: Contract, training: Mapping[str, Rows]) -> dict[str,
     Returns:
         The card or model of each party that has rows of both outcomes; nobody can rank risks without both.
     """
+    contract = alone(contract)
     return {
         party: train_alone(contract, rows)
         for party, rows in training.items()
