@@ -168,7 +168,9 @@ def _described(card: Card, bands: Bands, alert_rates: Iterable[float]) -> Evalua
 
 
 def _bad_rates_of_grades(card: Card, bands: Bands) -> Iterator[Measure]:
-    """One for each grade that a score can have, and that has enough rows."""
+    """One for each grade that a score can have, and that has enough rows; none where there are no grades."""
+    if not card.grades:
+        return
     low, high = card.score_range
     names: dict[float | None, str] = {}
     for grade in card.grades:

@@ -243,6 +243,21 @@ def test_each_grade_is_told_the_bad_rate_of_its_own_rows(
     assert told == pytest.approx(expected, abs=2e-6)
 
 
+def test_a_card_without_grades_is_evaluated_without_them(
+    contract: Contract, card: Card, judged: Rows
+) -> None:
+    plain = card.model_copy(update={"grades": ()})
+    silent = contract.with_privacy(noise=NoiseMode.NONE)
+    graded, ungraded = (
+        followed(one, evaluation_requests(silent), judged, SeededRandomness(1)).evaluation
+        for one in (card, plain)
+    )
+    assert graded is not None
+    assert ungraded is not None
+    assert ungraded.grades == ()
+    assert ungraded.measures == graded.measures
+
+
 # Groups
 
 
