@@ -16,6 +16,7 @@ from simulations.dealing import Ground
 from simulations.engines import Engine, require_engine
 from simulations.files import result_folder, write_card, write_whole
 from simulations.job_keys import JobKey, KeyRing
+from simulations.party_words import faults_in_words, parties_in_words
 from simulations.preparing import Prepared, deal_keys, prepare
 from simulations.report import ReportContent, write_report
 from simulations.results import Failure, Origin, Results
@@ -281,9 +282,11 @@ def _introduction(loaded: LoadedScenario, ground: Ground) -> tuple[str, ...]:
     complete = " without an empty cell (the others are left out)" if terms.data.complete_rows else ""
     dealt = (
         f"{ground.path.name}: {len(rows):,} rows{complete}, of which {rows.outcome.mean():.2%} are bad, "
-        f"dealt to {len(ground.contract.parties)} parties ({terms.parties.kind}). {split}"
+        f"{parties_in_words(terms.parties)}. {split}"
     )
+    faults = faults_in_words(terms.faults)
     return (
         dealt,
+        *([faults] if faults else []),
         f"Contract {ground.contract.name}: {ground.contract.purpose}",
     )
