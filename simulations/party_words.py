@@ -16,9 +16,9 @@ def parties_in_words(terms: PartyTerms) -> str:
     told = f"dealt to {_roster(terms.members)} {_law(terms)}"
     if terms.overlap is None:
         return told
+    share = f"{100 * terms.overlap.share:.3g} % of the people"
     return (
-        f"{told}; {100 * terms.overlap.share:.3g} % of the people are at {terms.overlap.organisations} organisations "
-        "each, and a record at every one"
+        f"{told}; {share} are at {terms.overlap.organisations} organisations each, and a record at every one"
     )
 
 

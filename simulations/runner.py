@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from threadpoolctl import threadpool_limits
 
-from fedscore.contract import Contract, NoiseMode
+from fedscore.contract import NoiseMode
 from fedscore.errors import RunFailed, RunOver, ScenarioError
 from simulations import methods
 from simulations.audit.row import AuditRow
@@ -36,6 +36,7 @@ __all__ = [
     "Job",
     "Outcome",
     "Task",
+    "attempt",
     "available_processors",
     "encrypts",
     "jobs_of",
@@ -122,11 +123,10 @@ def perform(
     *,
     engine: Engine = Engine.IN_PROCESS,
     processes: int = 1,
-) -> Outcome | Failure:
+) -> Outcome:
     """Do one training; the same job on the same ground gives the same figures, to the last bit.
 
-    Numerical libraries have one thread meanwhile: with several, sums are added in another order. A run that
-    the scenario's faults have ended, as they would end one of a deployment, is a failure with its reason.
+    Numerical libraries have one thread meanwhile: with several, sums are added in another order.
 
     Args:
         job: What to train.
@@ -134,14 +134,42 @@ def perform(
         keys: Outcome of a key ceremony, if the scenario encrypts.
         engine: What carries the messages of federated trainings.
         processes: Largest number of processes of an engine that has several.
+
+    Raises:
+        RunFailed: The scenario's faults have ended the run, as they would end one of a deployment.
+        RunOver: Likewise, for good.
     """
-    contract = contract_of(job.baseline, ground.terms, ground.contract, epsilon=job.epsilon)
+    with _one_thread_each(), threadpool_limits(limits=1):
+        return _perform(job, ground, keys, engine=engine, processes=processes)
+
+
+def attempt(
+    job: Job,
+    ground: Ground,
+    keys: SimulatedKeys | None,
+    *,
+    engine: Engine = Engine.IN_PROCESS,
+    processes: int = 1,
+) -> Outcome | Failure:
+    """Do one training, as `perform` does; one that the scenario's faults have ended is a failure.
+
+    Args:
+        job: What to train.
+        ground: The scenario's data and terms.
+        keys: Outcome of a key ceremony, if the scenario encrypts.
+        engine: What carries the messages of federated trainings.
+        processes: Largest number of processes of an engine that has several.
+
+    Raises:
+        RunFailed: The run failed, and the scenario has no faults: this is a defect, or the engine's failure.
+        RunOver: Likewise.
+    """
     try:
-        with _one_thread_each(), threadpool_limits(limits=1):
-            return _perform(job, ground, contract, keys, engine=engine, processes=processes)
+        return perform(job, ground, keys, engine=engine, processes=processes)
     except (RunFailed, RunOver) as ended:
         if not ground.terms.faults.happen:
             raise
+        contract = contract_of(job.baseline, ground.terms, ground.contract, epsilon=job.epsilon)
         return Failure(
             learner=contract.learner,
             baseline=job.baseline,
@@ -157,13 +185,13 @@ def perform(
 def _perform(
     job: Job,
     ground: Ground,
-    contract: Contract,
     keys: SimulatedKeys | None,
     *,
     engine: Engine,
     processes: int,
 ) -> Outcome:
     dealt = deal_rows(ground, seed=job.seed)
+    contract = contract_of(job.baseline, ground.terms, ground.contract, epsilon=job.epsilon)
     match job.baseline:
         case None:
             return methods.federated(
@@ -267,7 +295,7 @@ def _do(
 ) -> Found:
     ground = grounds[task.variation]
     if isinstance(task, Job):
-        return perform(task, ground, keys.get(task.variation), engine=engine, processes=processes)
+        return attempt(task, ground, keys.get(task.variation), engine=engine, processes=processes)
     with _one_thread_each(), threadpool_limits(limits=1):
         return audit_scenario(ground, epsilon=task.epsilon, terms=task.terms)
 

@@ -21,7 +21,7 @@ from simulations.federation import FederationResult, train_federation
 from simulations.lookup import find_contract, find_data
 from simulations.outcomes import Outcome
 from simulations.results import Failure
-from simulations.runner import Job, perform
+from simulations.runner import Job, attempt, perform
 from simulations.scenario import Baseline, load_scenario, parse_scenario
 from tests.unit.simulations.conftest import SCENARIO
 
@@ -181,23 +181,25 @@ def test_beyond_what_the_noise_may_lack_the_run_fails_as_a_deployment_does(groun
 
 def test_a_run_that_cannot_end_is_a_failure_with_its_reason_and_no_other_job_knows(ground: Ground) -> None:
     unlucky = with_faults(ground, absent=3)
-    found = perform(Job(seed=1, baseline=None, epsilon=8.0), unlucky, None)
+    found = attempt(Job(seed=1, baseline=None, epsilon=8.0), unlucky, None)
     assert isinstance(found, Failure)
     assert (found.seed, found.epsilon, found.parties, found.learner) == (1, 8.0, 10, "scorecard")
     assert found.reason.startswith("hello: 7 parties answered, 8 are needed; without an answer: ")
     assert "\n" not in found.reason
-    assert perform(Job(seed=1, baseline=None, epsilon=8.0), unlucky, None) == found
+    assert attempt(Job(seed=1, baseline=None, epsilon=8.0), unlucky, None) == found
     # Local noise is federated too; what is trained in one place is not.
-    local = perform(Job(seed=1, baseline=Baseline.LOCAL_NOISE, epsilon=8.0), unlucky, None)
+    local = attempt(Job(seed=1, baseline=Baseline.LOCAL_NOISE, epsilon=8.0), unlucky, None)
     assert isinstance(local, Failure)
     assert local.baseline is Baseline.LOCAL_NOISE
-    pooled = perform(Job(seed=1, baseline=Baseline.POOLED_NO_NOISE, epsilon=None), unlucky, None)
+    pooled = attempt(Job(seed=1, baseline=Baseline.POOLED_NO_NOISE, epsilon=None), unlucky, None)
     assert isinstance(pooled, Outcome)
     assert pooled.run.absent == ()
+    with pytest.raises(RunFailed, match="hello: 7 parties answered"):
+        perform(Job(seed=1, baseline=None, epsilon=8.0), unlucky, None)
 
 
 def test_a_run_tells_who_was_out_of_it(ground: Ground) -> None:
-    found = perform(Job(seed=1, baseline=None, epsilon=8.0), with_faults(ground, absent=1), None)
+    found = attempt(Job(seed=1, baseline=None, epsilon=8.0), with_faults(ground, absent=1), None)
     assert isinstance(found, Outcome)
     assert len(found.run.absent) == 1
     assert found.run.parties == 10

@@ -31,8 +31,10 @@ from simulations.party_words import faults_in_words, parties_in_words
         ),
         (
             {"count": 5, "kind": "column", "column": "shop", "overlap": {"share": 0.2, "organisations": 3}},
-            "dealt to 5 platforms by the values of shop; "
-            + "20 % of the people are at 3 organisations each, and a record at every one",
+            (
+                "dealt to 5 platforms by the values of shop; 20 % of the people are at 3 organisations each, "
+                "and a record at every one"
+            ),
         ),
     ],
 )
@@ -51,8 +53,10 @@ def test_parties_are_told(parties: dict[str, Any], expected: str) -> None:
         ),
         (
             {"drop_out_chance": 0.02, "lost_reply_chance": 0.5},
-            "Each party is gone from each round on with a chance of 2 %. "
-            + "Each answer is lost on the way with a chance of 50 %.",
+            (
+                "Each party is gone from each round on with a chance of 2 %. Each answer is lost on the way "
+                "with a chance of 50 %."
+            ),
         ),
     ],
 )
