@@ -21,6 +21,9 @@ __all__ = ["Filter"]
 
 _Floats = npt.NDArray[np.float64]
 
+_LEAST_SPREAD = 0.1
+"""Scores are taken to deviate by this much at least, in log-odds."""
+
 _LEAST_NOISE = 1e-3
 """Without noise, measurements are taken to be so exact, in parts of the root of the number of records."""
 
@@ -64,6 +67,20 @@ class Filter:
         length = float(np.sqrt(max(float(move @ self._curvature @ move), 1e-12) / self._curvature[0, 0]))
         return np.asarray(move * min(1.0, self._largest / length))
 
+    def scores(self, parameters: _Floats) -> _Floats:
+        """Where log-odds lie, and how far they deviate, over records weighted by their curvature.
+
+        Args:
+            parameters: [parameters], the intercept and what each cell adds.
+
+        Returns:
+            [2].
+        """
+        response = self._curvature @ parameters / self._curvature[0, 0]
+        centre = float(response[0])
+        squared = float(parameters @ response) - centre**2
+        return np.array([centre, max(float(np.sqrt(max(squared, 0.0))), _LEAST_SPREAD)])
+
     def covariance(
         self,
         response: _Floats,
@@ -89,12 +106,30 @@ class Filter:
         Returns:
             [parameters, parameters].
         """
+        of_start, of_counts = self._responses(response)
+        same_table = tables[:, None] == tables[None, :]
+        of_records = same_table * of_counts
+        posterior = np.linalg.inv(self._information)
+        rounds = posterior @ (self._information - self._prior) @ posterior
+        return np.asarray(rounds + (of_start * noise) @ of_start.T + (of_records * sampling) @ of_records.T)
+
+    def freedom(self, response: _Floats) -> float:
+        """How many parameters the card could as well have had, all of them free: its degrees of freedom.
+
+        Over the records that the card was made from Σ(y - p) η is larger by so much than over fresh ones
+        (Stein).
+
+        Args:
+            response: [parameters, parameters], how the start moves with each cell's own log-odds.
+        """
+        _, of_counts = self._responses(response)
+        return float(np.trace(of_counts))
+
+    def _responses(self, response: _Floats) -> tuple[_Floats, _Floats]:
+        """How the card moves with the start's counts alone, and with all that is counted."""
         posterior = np.linalg.inv(self._information)
         optimum = np.linalg.inv(self._curvature + self._prior)
         kept = posterior @ self._prior
         taken = np.eye(len(kept)) - kept
         of_start = (kept + taken @ optimum @ self._prior) @ response
-        same_table = tables[:, None] == tables[None, :]
-        of_records = same_table * (of_start + taken @ optimum @ self._curvature)
-        rounds = posterior @ (self._information - self._prior) @ posterior
-        return np.asarray(rounds + (of_start * noise) @ of_start.T + (of_records * sampling) @ of_records.T)
+        return of_start, of_start + taken @ optimum @ self._curvature

@@ -5,7 +5,8 @@
 3. Curvature of the few columns at the start; with the histogram's masses, the curvature of all cells.
 4. Rounds: gradients in the columns and in all cells at once, each a measurement for a Kalman filter, which
    knows its noise. The best card by all measurements and the prior is what the next round looks at.
-5. Level: the mean probability is made the bad rate, for all and for each role.
+5. Level: the mean probability is made the bad rate, for all and for each role, and scores as far apart as
+   outcomes say.
 6. and 7. as in the plain card, steps 5 and 6: grades, evaluation (`fedscore.learners.scorecard.finishing`).
 
 Because the program sees sums alone, its card does not depend on how rows are spread over parties.
@@ -24,7 +25,7 @@ from fedscore.contract import Contract
 from fedscore.learners.filtered.curvature import columns_curvature, whole_curvature
 from fedscore.learners.filtered.filtering import Filter
 from fedscore.learners.filtered.layout import Layout
-from fedscore.learners.filtered.level import Level, shifts_of
+from fedscore.learners.filtered.level import SQUARED_BOUND, Level, corrected, correction_of
 from fedscore.learners.filtered.marginals import Marginals, read_histogram
 from fedscore.learners.filtered.points import points_of
 from fedscore.learners.filtered.prior import prior_covariance
@@ -101,10 +102,10 @@ class Filtered:
             PlannedSum(
                 name="level",
                 share=settings.level_share,
-                sensitivity_squared=Fraction(2),
+                sensitivity_squared=Fraction(SQUARED_BOUND),
                 largest=Fraction(1),
                 integral=False,
-                dimension_limit=1 + len(layout.carriers),
+                dimension_limit=2 * (1 + len(layout.carriers)) + 2,
             ),
         )
         return finishing_plan(self.contract, of_training)
@@ -169,15 +170,17 @@ class Filtered:
             limit = settings.largest_log_odds
             moved[1:] = np.clip(moved[1:], -limit, limit)
             parameters = settled(moved)
-        released = yield Level(self._model(columns, parameters))
-        intercept, offsets = shifts_of(released, marginals)
-        parameters = parameters.copy()
-        parameters[0] += intercept
-        for role, cell in layout.carriers.items():
-            parameters[1 + cell] += offsets[role]
+        centre, spread = settled(filter_.scores(parameters[free])).tolist()
+        level = Level(self._model(columns, parameters), centre, spread)
+        released = yield level
+        freedom = filter_.freedom(response[np.ix_(free, free)])
+        correction = correction_of(level, released, marginals, freedom=freedom)
+        parameters = corrected(parameters, correction, layout.carriers)
+        limit = settings.largest_log_odds
+        parameters[1:] = np.clip(parameters[1:], -limit, limit)
         parameters = settled(parameters)
         covariance = np.zeros((len(parameters), len(parameters)))
-        covariance[np.ix_(free, free)] = filter_.covariance(
+        covariance[np.ix_(free, free)] = correction.slope**2 * filter_.covariance(
             response[np.ix_(free, free)],
             sampling=np.concatenate([[0.0], 1.0 / marginals.information])[free],
             noise=np.concatenate([[0.0], marginals.noise])[free],

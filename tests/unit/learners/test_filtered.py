@@ -24,13 +24,14 @@ from fedscore.learners.choice import program_of
 from fedscore.learners.filtered.contributions import MixedContributions, WeightedCells
 from fedscore.learners.filtered.filtering import Filter
 from fedscore.learners.filtered.layout import Layout
-from fedscore.learners.filtered.level import Level
+from fedscore.learners.filtered.level import SQUARED_BOUND, Level, corrected, correction_of
+from fedscore.learners.filtered.marginals import Marginals, read_histogram
 from fedscore.learners.filtered.program import Filtered
 from fedscore.learners.filtered.queries import Columns, Curvature, Gradient, Histogram, Model, Moments
 from fedscore.learners.filtered.settings import Settings
 from fedscore.learners.filtered.smoothing import smooth_log_odds, smoothing_precision
 from fedscore.metrics import auc
-from fedscore.sums import NOT_COUNTED, Query
+from fedscore.sums import NOT_COUNTED, Query, Released
 from privacy.paillier.ceremony import unsafe_deal_from_primes
 from simulations.federation import EncryptionMode, train_alone, train_federation
 from simulations.keys import record_of
@@ -67,7 +68,7 @@ def one_of_each(contract: Contract, seed: int) -> dict[str, Query]:
         "covariance": Moments(columns, float(plan["covariance"].largest) ** 0.5),
         "curvature": Curvature(model, float(plan["curvature"].largest)),
         "gradient 1": Gradient(model),
-        "level": Level(model),
+        "level": Level(model, float(generator.uniform(-3, 3)), float(generator.uniform(0.1, 2))),
     }
 
 
@@ -393,6 +394,65 @@ def test_interactions_can_be_left_out(contract: Contract, make_rows: Callable[[i
     card = train_alone(alone, without).card
     assert not card.interactions
     assert auc(rows.outcome, card.probability(without.cells)) > 0.7
+
+
+@given(residual=st.floats(-1, 1), place=st.floats(-1, 1))
+def test_the_longest_last_contribution_is_the_one_of_a_surprise_at_the_end(
+    residual: float, place: float
+) -> None:
+    variance = abs(residual) * (1 - abs(residual))
+    once = np.array([residual, variance * place])
+    record = np.concatenate([once, once, [residual * place, variance * place**2]])
+    assert record @ record <= SQUARED_BOUND + 1e-12
+
+
+def _counted(layout: Layout, rows: Rows) -> Marginals:
+    counts = np.zeros(2 * layout.axes.cells)
+    contributions = Histogram(layout).contributions(rows)
+    for table, weight in enumerate(layout.weights):
+        np.add.at(counts, contributions.cells[:, table], weight)
+    return read_histogram(counts, 1e-9, layout, Settings())
+
+
+@pytest.mark.parametrize("too_small", [0.7, 1.0, 1.3])
+def test_scores_that_lie_too_close_or_too_far_apart_are_moved_to_where_outcomes_say(
+    contract: Contract, layout: Layout, too_small: float
+) -> None:
+    rows = independent_rows(contract, 40_000, 5)
+    marginals = _counted(layout, rows)
+    true = np.concatenate([[-1.5], *(np.linspace(-1.2, 1.2, size) for size in layout.singles.sizes)])
+    parameters = np.zeros(1 + layout.axes.cells)
+    parameters[: len(true)] = true * too_small
+    carriers = layout.carriers
+    columns = Columns(layout, marginals.columns)
+    spread = 1.1 * too_small
+    for _ in range(6):
+        model = Model(
+            columns=columns, intercept=parameters[0], cells=parameters[1:], column_share=0.5, usual_norm=3.0
+        )
+        level = Level(model, float(parameters[0]), spread)
+        values = level.contributions(rows).values.sum(axis=0)
+        correction = correction_of(level, Released(values=values, deviation=1e-6), marginals, freedom=0.0)
+        parameters = corrected(parameters, correction, carriers)
+        spread *= correction.slope
+    ends = np.array([table[-1] - table[0] for table in np.split(parameters[1:], layout.axes.offsets[1:])])
+    # The third table's last cell is that of a role, of which nobody is here.
+    np.testing.assert_allclose(ends[:2], 2.4, rtol=0.05)
+    drowned = correction_of(level, Released(values=values, deviation=1e6), marginals, freedom=0.0)
+    assert drowned.slope == pytest.approx(1.0, abs=1e-3)
+    fitted = correction_of(level, Released(values=values, deviation=1e-6), marginals, freedom=500.0)
+    assert fitted.slope < correction.slope
+
+
+def test_a_filter_that_has_seen_everything_is_as_free_as_ridge_regression() -> None:
+    generator = np.random.default_rng(3)
+    root = generator.normal(size=(4, 4))
+    curvature, prior = root @ root.T + np.eye(4), np.diag([0.5, 1.0, 2.0, 4.0])
+    one = Filter(curvature=curvature, prior=prior, mapping=np.eye(4), records=0.0, settings=Settings())
+    assert one.freedom(np.zeros((4, 4))) == pytest.approx(0.0)
+    one.move(np.zeros(4), np.ones(4), np.full(4, 1e-12))
+    expected = np.trace(np.linalg.inv(curvature + np.linalg.inv(prior)) @ curvature)
+    assert one.freedom(np.zeros((4, 4))) == pytest.approx(expected)
 
 
 def test_fractions_of_settings_leave_a_share_for_the_rounds() -> None:
