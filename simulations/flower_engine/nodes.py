@@ -13,6 +13,7 @@ from clients.porter import Porter
 from fedscore.data import Rows
 from fedscore.sums import Side
 from simulations.flower_engine.folder import RunFolder
+from simulations.flower_engine.memory import NodeMemory
 
 __all__ = ["NodesOfFolder"]
 
@@ -50,11 +51,11 @@ class _House:
 
     def porter(self, number: int) -> Porter:
         if number not in self._porters:
-            series = self._participants.series
+            randomness = self._folder.randomness(number, self._terms.seed)
             self._porters[number] = self._participants.porter(
                 self._participants.names[number],
-                memory=self._folder.memory(number, series),
-                randomness=self._folder.randomness(number, self._terms.seed),
+                memory=NodeMemory(self._folder.memory(number, self._participants.series), randomness),
+                randomness=randomness,
                 rows_of=functools.partial(self._rows_of, Side.TRAINING),
                 test_rows_of=functools.partial(self._rows_of, Side.TEST) if self._terms.evaluates else None,
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from flwr.app import Context
 from hypothesis import given
@@ -75,6 +76,13 @@ def in_turns(
     return result
 
 
+def drawn(file: Path, seed: list[int], bound: int, size: int) -> npt.NDArray[np.int64]:
+    """What a process draws that has just been started."""
+    randomness = KeptRandomness(file, seed)
+    with randomness.going_on():
+        return randomness.integers_below(bound, size)
+
+
 @given(
     draws=st.lists(st.tuples(st.integers(1, 2**62), st.integers(0, 9)), min_size=1, max_size=12),
     seed=st.lists(st.integers(0, 2**32), min_size=1, max_size=3),
@@ -85,9 +93,7 @@ def test_noise_goes_on_where_another_process_left_it(
     file = tmp_path_factory.mktemp("noise") / "noise.json"
     whole = SeededRandomness(seed)
     for bound, size in draws:
-        assert np.array_equal(
-            KeptRandomness(file, seed).integers_below(bound, size), whole.integers_below(bound, size)
-        )
+        assert np.array_equal(drawn(file, seed, bound, size), whole.integers_below(bound, size))
 
 
 def test_what_is_left_of_a_generators_word_is_kept_too(tmp_path: Path) -> None:
@@ -95,8 +101,26 @@ def test_what_is_left_of_a_generators_word_is_kept_too(tmp_path: Path) -> None:
     whole = SeededRandomness([5])
     expected = [whole.integers_below(10, 1).tolist() for _ in range(50)]
     file = tmp_path / "noise.json"
-    assert [KeptRandomness(file, [5]).integers_below(10, 1).tolist() for _ in range(50)] == expected
+    assert [drawn(file, [5], 10, 1).tolist() for _ in range(50)] == expected
     assert len({number for (number,) in expected}) > 5
+
+
+def test_an_answer_that_fails_has_drawn_what_it_drew(tmp_path: Path) -> None:
+    """As in one process, where nothing is drawn back."""
+    file, whole = tmp_path / "noise.json", SeededRandomness([5])
+    randomness = KeptRandomness(file, [5])
+    whole.integers_below(100, 3)
+
+    def fails() -> None:
+        with randomness.going_on():
+            randomness.integers_below(100, 3)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert drawn(file, [5], 100, 7).tolist() == whole.integers_below(100, 7).tolist()
+    with pytest.raises(RuntimeError, match="while no answer is made"):
+        randomness.integers_below(100, 3)
 
 
 def test_two_processes_in_turns_open_what_one_opens(contract: Contract, tmp_path: Path) -> None:
@@ -124,7 +148,7 @@ def test_what_a_node_remembers_is_in_its_folder_alone(
     """Noise whose place a process kept for itself would be drawn twice: the checks above see that."""
     training, testing = rows_of(contract, 100, 1), rows_of(contract, 50, 11)
     one = train_federation(contract, training, seed=4, test_rows=testing)
-    monkeypatch.setattr(RunFolder, "randomness", lambda _self, number, seed: SeededRandomness([seed, number]))
+    monkeypatch.setattr(KeptRandomness, "_keep", lambda _self, _position: None)
     two = in_turns(tmp_path, terms_of(contract), training, testing)
     assert not all(map(np.array_equal, two.openings, one.openings))
 
@@ -181,7 +205,7 @@ def test_a_message_brings_nothing_but_the_folders_path(contract: Contract, tmp_p
     nodes = NodesOfFolder(folder=str(tmp_path))
     context = Context(run_id=1, node_id=7, node_config={PARTITION: 2}, state=None, run_config={})  # type: ignore[arg-type]  # is not looked at
     assert nodes(context) is NodesOfFolder(folder=str(tmp_path))(context)
-    assert nodes.__getstate__() == [str(tmp_path)]  # type: ignore[attr-defined]  # slots
+    assert nodes.__getstate__() == [str(tmp_path)]
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
