@@ -26,8 +26,11 @@ def result_folder(path: Path) -> Path:
     Raises:
         ScenarioError: The folder cannot be made or written to.
     """
+    missing = [place for place in (path, *path.parents) if not place.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
+        for place in missing:
+            files.sync_folder(place.parent)
     except OSError as error:
         raise ScenarioError(
             f"results cannot go to {path} ({error.strerror}): pass another folder with --out"

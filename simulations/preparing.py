@@ -18,7 +18,7 @@ from simulations.readings import Readings
 from simulations.scenario import NAIVE, Baseline, LoadedScenario, Scenario, Variation
 from simulations.sweep import Mistake, listed
 from simulations.variants import contract_of
-from simulations.versions import file_sha256
+from simulations.versions import FileMark, file_sha256
 from simulations.watcher import Watcher
 
 __all__ = ["Prepared", "deal_keys", "prepare"]
@@ -34,12 +34,14 @@ class Prepared:
         variation: Its coordinates and terms.
         contract: As its file has it.
         data_sha256: Hash of its data file.
+        mark: Of the data file, from before it was read.
         ground: Its contract on the scenario's terms, and its rows.
     """
 
     variation: Variation
     contract: Contract
     data_sha256: str
+    mark: FileMark
     ground: Ground
 
 
@@ -60,17 +62,19 @@ def prepare(loaded: LoadedScenario, data: Path | None, *, watcher: Watcher) -> t
     for variation in loaded.variations:
         _require_extras(variation.terms)
     sources = _sources(loaded, data)
-    readings, hashes = Readings(), dict[Path, str]()
+    readings, hashes = Readings(), dict[Path, tuple[FileMark, str]]()
     prepared = []
     for variation, (contract, path) in zip(loaded.variations, sources, strict=True):
         if path not in hashes:
             watcher.stage(f"reading {path.name}")
-            hashes[path] = file_sha256(path)
+            hashes[path] = (FileMark.of(path), file_sha256(path))
+        mark, sha256 = hashes[path]
         prepared.append(
             Prepared(
                 variation=variation,
                 contract=contract,
-                data_sha256=hashes[path],
+                data_sha256=sha256,
+                mark=mark,
                 ground=read_ground(variation.terms, contract, path, readings=readings),
             )
         )

@@ -29,6 +29,7 @@ from simulations.outcomes import Outcome
 from simulations.results import Failure
 from simulations.scenario import NAIVE, Baseline, Scenario
 from simulations.variants import contract_of, neural_terms
+from simulations.versions import code_sha256, require_same_code
 
 __all__ = [
     "AuditJob",
@@ -264,7 +265,7 @@ def run_jobs(
             processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(tuple(grounds), texts),
+            initargs=(tuple(grounds), texts, code_sha256()),
         )
         try:
             futures = {pool.submit(_do_here, task): task for task in tasks}
@@ -322,15 +323,15 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-_here: list[tuple[Sequence[Ground], Mapping[int, SimulatedKeys]]] = []
+_here: list[tuple[Sequence[Ground], Mapping[int, SimulatedKeys], str]] = []
 
 
-def _begin(grounds: Sequence[Ground], key_texts: Mapping[int, tuple[str, ...]]) -> None:
+def _begin(grounds: Sequence[Ground], key_texts: Mapping[int, tuple[str, ...]], code: str) -> None:
     # The terminal sends Ctrl-C to every process; the first one tells the others when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_first_process, daemon=True).start()
     keys = {variation: SimulatedKeys.from_texts(texts) for variation, texts in key_texts.items()}
-    _here.append((grounds, keys))
+    _here.append((grounds, keys, code))
 
 
 def _end_with_the_first_process() -> None:
@@ -342,5 +343,7 @@ def _end_with_the_first_process() -> None:
 
 
 def _do_here(task: Task) -> Found:
-    grounds, keys = _here[0]
+    grounds, keys, code = _here[0]
+    # This process has loaded the source as it was when it began.
+    require_same_code(code)
     return _do(task, grounds, keys)

@@ -33,7 +33,7 @@ from simulations.scenario import LoadedScenario, SplitKind, SplitTerms, load_sce
 from simulations.store import JobStore
 from simulations.timings import Timings
 from simulations.variants import contract_of
-from simulations.versions import code_sha256, packages_of, versions_of
+from simulations.versions import code_sha256, packages_of, require_same_code, versions_of
 from simulations.watcher import Watcher
 
 __all__ = ["Simulated", "run_scenario", "simulate"]
@@ -122,6 +122,7 @@ def run_scenario(
             is at work in the folder.
     """
     require_engine(engine)
+    require_same_code(code_sha256())
     prepared = prepare(loaded, data, watcher=watcher)
     store = JobStore(result_folder(folder) / "jobs", noticed=watcher.noticed)
     with store.taken():
@@ -184,6 +185,9 @@ def _all_found(
     dealt = deal_keys(prepared, encrypting, watcher=watcher)
 
     def keep(task: Task, outcome: Found) -> None:
+        # Jobs read the file too, and load code: nothing is kept under a name that it does not deserve.
+        require_same_code(code_sha256())
+        prepared[task.variation].mark.require_unchanged()
         found[keys[task].sha256] = outcome
         store.keep(keys[task], outcome)
         watcher.finished(task)

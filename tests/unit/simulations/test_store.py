@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,10 +14,10 @@ import pytest
 
 from fedscore.card import Card
 from fedscore.contract import NoiseMode
-from fedscore.errors import ScenarioError
+from fedscore.errors import DataError, ScenarioError
 from fedscore.files import checked_document, with_checksum
 from fedscore.learners.neural.model import NeuralModel
-from simulations import job_keys, versions
+from simulations import job_keys, runner, versions
 from simulations.audit.findings import Finding, Verdict
 from simulations.audit.row import AuditRow
 from simulations.audit.terms import AuditTerms
@@ -26,9 +27,31 @@ from simulations.lookup import find_contract, find_data
 from simulations.results import Failure
 from simulations.runner import AuditJob, Job, Outcome, Task, perform, tasks_of
 from simulations.scenario import Baseline, load_scenario
+from simulations.simulate import simulate
 from simulations.store import JobStore
 
 BASELINES = "baselines=['pooled-lightgbm', 'pooled-no-noise', 'local-only', 'local-noise']"
+
+
+class Log:
+    """Keeps what a watcher is told."""
+
+    def __init__(self) -> None:
+        self.jobs = self.found = 0
+        self.done: list[Task] = []
+
+    def stage(self, text: str) -> None: ...
+
+    def started(self, jobs: int, found: int) -> None:
+        self.jobs, self.found = jobs, found
+
+    def finished(self, job: Task) -> None:
+        self.done.append(job)
+
+    def noticed(self, what: str) -> None:
+        pytest.fail(what)
+
+
 KEY = JobKey(document={"job": {"seed": 1}, "code": "ab"}, sha256="12" * 32)
 
 
@@ -299,9 +322,9 @@ def test_keys_change_with_data_code_versions_and_audits(
     seen = [all_keys(), all_keys("ce" * 32)]
     monkeypatch.setattr(job_keys, "code_sha256", lambda: "00" * 32)
     seen.append(all_keys())
-    monkeypatch.setattr(versions, "version", lambda name: f"{name} 0")
+    monkeypatch.setattr(versions, "_version", lambda name: f"{name} 0")
     seen.append(all_keys())
-    monkeypatch.setattr(job_keys.platform, "machine", lambda: "abacus")
+    monkeypatch.setattr(platform, "machine", lambda: "abacus")
     seen.append(all_keys())
     assert all(len(set(column)) == len(seen) for column in zip(*seen, strict=True))
     monkeypatch.undo()
@@ -318,28 +341,111 @@ def test_keys_change_with_data_code_versions_and_audits(
     assert len(set(audits)) == 3
 
 
-def test_the_hash_of_the_code_is_that_of_all_its_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(versions, "_folder_of", lambda package: tmp_path / package)
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of fedscore's source, in small, that can be changed; it is what this process has loaded."""
+    monkeypatch.setattr(versions, "_folder_of", lambda package: tmp_path / "source" / package)
     for package in ("clients", "fedscore", "privacy", "server", "simulations"):
-        (tmp_path / package / "inner").mkdir(parents=True)
-        (tmp_path / package / "inner" / "module.py").write_text(f"{package} = 1\n")
-    seen = set()
+        folder = tmp_path / "source" / package / "inner"
+        folder.mkdir(parents=True)
+        (folder / "module.py").write_text(f"{package} = 1\n")
+    monkeypatch.setattr(versions, "_LOADED", versions.source_sha256())
+    return tmp_path / "source"
 
-    def hashed() -> str:
-        return versions.code_sha256.__wrapped__()
 
-    seen.add(hashed())
-    (tmp_path / "privacy" / "notes.txt").write_text("no code")
-    assert hashed() in seen
-    (tmp_path / "privacy" / "inner" / "module.py").write_text("privacy = 2\n")
-    seen.add(hashed())
-    (tmp_path / "privacy" / "inner" / "module.py").rename(tmp_path / "privacy" / "inner" / "other.py")
-    seen.add(hashed())
-    (tmp_path / "server" / "empty.py").touch()
-    seen.add(hashed())
+def test_the_hash_of_the_code_is_that_of_all_files_that_can_move_a_figure(source: Path) -> None:
+    seen = {versions.source_sha256()}
+    (source / "privacy" / "notes.txt").write_text("no code")
+    for telling in versions.TELLING:
+        (source / telling).mkdir()
+        (source / telling / "words.py").write_text("told = True\n")
+    assert {versions.source_sha256()} == seen == {versions.code_sha256()}
+    (source / "privacy" / "inner" / "module.py").write_text("privacy = 2\n")
+    seen.add(versions.source_sha256())
+    (source / "privacy" / "inner" / "module.py").rename(source / "privacy" / "inner" / "other.py")
+    seen.add(versions.source_sha256())
+    (source / "server" / "empty.py").touch()
+    seen.add(versions.source_sha256())
     assert len(seen) == 4
+
+
+def test_no_job_loads_source_that_only_tells() -> None:
+    code = "import json, sys\nimport simulations.runner, simulations.store, simulations.job_keys\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}print(json.dumps(list(sys.modules)))"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    loaded = {f"{name.replace('.', '/')}/" for name in json.loads(done.stdout)}
+    assert "simulations/runner/" in loaded
+    assert [name for name in loaded if name.startswith(versions.TELLING)] == []
+
+
+def changing(path: Path, *, after: int) -> Log:
+    """A watcher who changes a file when so many jobs are done."""
+
+    class Changing(Log):
+        def finished(self, job: Task) -> None:
+            super().finished(job)
+            if len(self.done) == after:
+                path.write_text(path.read_text() + "\n")
+
+    return Changing()
+
+
+def test_other_source_in_the_middle_ends_a_simulation_and_spoils_nothing(
+    small_experiment: Path, source: Path, tmp_path: Path
+) -> None:
+    settings = ["split.seeds=[1]", "privacy.epsilon=[8]"]
+    out, module = tmp_path / "out", source / "simulations" / "inner" / "module.py"
+    log = changing(module, after=2)
+    with pytest.raises(ScenarioError, match="source files were changed while the simulation ran"):
+        simulate(str(small_experiment), out=out, overrides=settings, watcher=log, workers=1)
+    assert (len(log.done), len(list((out / "jobs").glob("*.json")))) == (2, 2)
+    assert not (out / "results.json").exists()
+    # Whoever has loaded the old source cannot go on at all; a worker of another source cannot begin.
+    with pytest.raises(ScenarioError, match="source files were changed"):
+        simulate(str(small_experiment), out=out, overrides=settings, watcher=Log(), workers=1)
+    with pytest.raises(ScenarioError, match="source files were changed"):
+        versions.require_same_code("00" * 32)
+    module.write_text("simulations = 1\n")
+    versions.require_same_code(versions.code_sha256())
+    with pytest.raises(ScenarioError, match="source files were changed"):
+        versions.require_same_code("00" * 32)
+    log = Log()
+    simulate(str(small_experiment), out=out, overrides=settings, watcher=log, workers=1)
+    assert (log.jobs, log.found) == (4, 2)
+
+
+def test_workers_of_another_source_do_nothing(
+    small_experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "code_sha256", lambda: "00" * 32)
+    ground = ground_of(small_experiment)
+    jobs = [Job(seed=seed, baseline=Baseline.POOLED_NO_NOISE, epsilon=None) for seed in (1, 2)]
+    with pytest.raises(ScenarioError, match="source files were changed"):
+        runner.run_jobs(jobs, [ground], keys={}, workers=2, finished=lambda *_: pytest.fail("was told"))
+
+
+def test_another_file_in_the_middle_ends_a_simulation_and_spoils_nothing(
+    small_experiment: Path, tmp_path: Path
+) -> None:
+    data, settings = tmp_path / "people.csv", ["split.seeds=[1]", "privacy.epsilon=[8]"]
+    data.write_bytes((small_experiment.parent / "people.csv").read_bytes())
+    log = changing(data, after=1)
+    with pytest.raises(DataError, match=r"people\.csv was changed while the simulation ran"):
+        simulate(str(small_experiment), data=data, out=tmp_path, overrides=settings, watcher=log, workers=1)
+    assert (len(log.done), len(list((tmp_path / "jobs").glob("*.json")))) == (1, 1)
+    mark = versions.FileMark.of(data)
+    data.rename(tmp_path / "moved.csv")
+    with pytest.raises(DataError, match="cannot be read"):
+        mark.require_unchanged()
+    (tmp_path / "other.csv").write_bytes((tmp_path / "moved.csv").read_bytes())
+    (tmp_path / "other.csv").rename(data)
+    with pytest.raises(DataError, match="was changed"):
+        mark.require_unchanged()
 
 
 def test_the_hash_of_a_file_is_the_usual_one(tmp_path: Path) -> None:
