@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -21,7 +22,7 @@ from simulations.report.frontier import FrontierPoint
 from simulations.report.looks import INK, PAPER, SOFT
 from simulations.report.method_panel import draw_methods
 
-__all__ = ["Names", "Panel", "grid_figure", "panel_figure"]
+__all__ = ["Names", "Panel", "grid_figure", "legend_figure", "panel_figure"]
 
 _SETTINGS: dict[str, Any] = {
     "font.size": 9,
@@ -45,7 +46,9 @@ _SETTINGS: dict[str, Any] = {
 _MAIN, _SMALL, _LOWER, _METHOD = 3.4, 2.2, 1.25, 0.42
 _HEAD, _FOOT, _GAP, _LEFT, _RIGHT = 0.25, 0.5, 0.34, 0.58, 0.12
 _NAMES_BESIDE, _LEGEND_LINE, _COLUMN = 1.72, 0.152, 2.4
+_TITLE_LINE = 0.14
 _MOST_ACROSS = 3
+_TITLE_SIGNS = 46
 
 
 class Names(Enum):
@@ -142,14 +145,15 @@ def grid_figure(panels: Sequence[Panel], *, width: float) -> Figure:
             axes, _ = _draw(figure, spec[number // across, number % across], panel, heights[number])
             drawn.append(axes)
         legend = _legend_height(drawn[0], width)
-        height = (_HEAD + body + _FOOT) * down + legend
+        head = _HEAD + _TITLE_LINE * max(_wrapped(panel.title).count("\n") for panel in panels)
+        height = (head + body + _FOOT) * down + legend
         figure.set_size_inches(width, height)
         figure.subplots_adjust(
             left=_LEFT / width,
             right=1 - _RIGHT / width,
-            top=1 - _HEAD / height,
+            top=1 - head / height,
             bottom=(_FOOT + legend) / height,
-            hspace=(_HEAD + _FOOT) / body,
+            hspace=(head + _FOOT) / body,
             wspace=(_LEFT + _RIGHT) * across / (width - (_LEFT + _RIGHT) * across),
         )
         for panel, axes in zip(panels, drawn, strict=True):
@@ -157,6 +161,27 @@ def grid_figure(panels: Sequence[Panel], *, width: float) -> Figure:
                 panel.axis.dress(axes, width=width)
         _draw_legend(figure, drawn[0], width)
     return figure
+
+
+def legend_figure(panel: Panel, *, width: float) -> Figure:
+    """The legend of many panels, alone.
+
+    Args:
+        panel: One of them.
+        width: Of the figure, in inches.
+    """
+    with style.context(_SETTINGS):
+        figure = Figure()
+        axes, _ = _draw(figure, figure.add_gridspec(1, 1)[0, 0], panel, panel.heights(_SMALL))
+        figure.set_size_inches(width, _legend_height(axes, width))
+        _draw_legend(figure, axes, width)
+        for one in axes:
+            one.set_visible(False)
+    return figure
+
+
+def _wrapped(title: str) -> str:
+    return textwrap.fill(title, _TITLE_SIGNS)
 
 
 def _draw(
@@ -175,7 +200,7 @@ def _draw(
         if any(row.membership for row in panel.audits):
             named.append(draw_membership(next(lower), panel.audits, panel.axis))
     if panel.title:
-        axes[0].set_title(panel.title)
+        axes[0].set_title(_wrapped(panel.title))
     return axes, named
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from simulations.files import write_whole
 from simulations.report import numbers
 from simulations.report.absences import absent_of
 from simulations.report.costs import costs_of
-from simulations.report.figures import Names, Panel, grid_figure, panel_figure
+from simulations.report.figures import Names, Panel, grid_figure, legend_figure, panel_figure
 from simulations.report.finding import finding, tiles
 from simulations.report.frontier import (
     FrontierPoint,
@@ -176,7 +176,14 @@ def _values(content: ReportContent) -> Mapping[str, Any]:
 
 
 def _panels(content: ReportContent, points: Sequence[FrontierPoint]) -> tuple[Panel, ...]:
-    return panels_of(points, content.results.audits, delta=content.contract.privacy.delta)
+    usual = content.contract.privacy.delta
+    deltas = {tuple(run.variation.items()): usual for run in content.results.runs}
+    deltas |= {
+        tuple(run.variation.items()): run.delta
+        for run in content.results.runs
+        if run.baseline is None and run.delta is not None
+    }
+    return panels_of(points, content.results.audits, deltas=deltas)
 
 
 def _file_figure(panels: Sequence[Panel]) -> Figure:
@@ -186,24 +193,28 @@ def _file_figure(panels: Sequence[Panel]) -> Figure:
 
 
 def _pictures(panels: Sequence[Panel]) -> Mapping[str, Any]:
+    """Each for a wide screen and for a phone; of many variations, those are the legends."""
     label = "AUC of every method; the figures are in the tables below"
+    first = panels[0]
     if len(panels) == 1:
-        return {
-            "wide": as_inline_svg(panel_figure(panels[0], width=_WIDE, names=Names.BESIDE), label=label),
-            "narrow": as_inline_svg(panel_figure(panels[0], width=_NARROW, names=Names.BELOW), label=label),
-            "many": (),
-        }
-    names = [Names.BELOW] + [Names.ELSEWHERE] * (len(panels) - 1)
-    return {
-        "wide": None,
-        "narrow": None,
-        "many": [
+        wide, narrow = (
+            panel_figure(first, width=width, names=names)
+            for width, names in ((_WIDE, Names.BESIDE), (_NARROW, Names.BELOW))
+        )
+        many = []
+    else:
+        wide, narrow = (legend_figure(first, width=width) for width in (_WIDE, _NARROW))
+        many = [
             (
                 panel.title,
-                as_inline_svg(panel_figure(panel, width=_SMALL, names=how, small=True), label=label),
+                panel_figure(replace(panel, title=""), width=_SMALL, names=Names.ELSEWHERE, small=True),
             )
-            for panel, how in zip(panels, names, strict=True)
-        ],
+            for panel in panels
+        ]
+    return {
+        "wide": as_inline_svg(wide, label=label if not many else "What lines and marks mean"),
+        "narrow": as_inline_svg(narrow, label=label),
+        "many": [(title, as_inline_svg(figure, label=f"{label}: {title}")) for title, figure in many],
     }
 
 

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from simulations.audit.row import AuditRow
 from simulations.report.accuracy_panel import auc_limits
 from simulations.report.axis import EpsilonAxis, epsilon_axis
 from simulations.report.figures import Panel
-from simulations.report.frontier import FrontierPoint, by_variation, variation_in_words
+from simulations.report.frontier import FrontierPoint, Variation, by_variation, variation_in_words
 
 __all__ = ["panels_of"]
 
 
 def panels_of(
-    points: Sequence[FrontierPoint], audits: Sequence[AuditRow], *, delta: float
+    points: Sequence[FrontierPoint], audits: Sequence[AuditRow], *, deltas: Mapping[Variation, float]
 ) -> tuple[Panel, ...]:
     """One panel for each variation, in the order of the sweep.
 
     Args:
         points: Of all variations.
         audits: Likewise.
-        delta: That goes with every epsilon.
+        deltas: That go with the epsilons of each variation.
     """
-    axis, limits = _axis(points, delta), auc_limits(points)
+    axis, limits = _axis(points, next(iter(deltas.values()))), auc_limits(points)
     return tuple(
         Panel(
             title=variation_in_words(place),
             points=here,
             audits=tuple(row for row in audits if tuple(row.variation.items()) == place),
-            axis=axis,
+            axis=None if axis is None else replace(axis, delta=deltas[place]),
             limits=limits,
         )
         for place, here in by_variation(points).items()

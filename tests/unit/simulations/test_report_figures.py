@@ -75,7 +75,7 @@ def test_the_whiskers_are_of_the_distance_where_there_is_a_ceiling_and_of_the_au
 
 
 def figure(*, names: Names = Names.BESIDE, width: float = 7.6) -> Figure:
-    (panel,) = panels_of(POINTS, audits(), delta=1e-5)
+    (panel,) = panels_of(POINTS, audits(), deltas={(): 1e-5})
     return panel_figure(panel, width=width, names=names)
 
 
@@ -110,7 +110,7 @@ def test_the_recipe_is_drawn_at_its_true_epsilon() -> None:
     recipe = [replace(run, epsilon_spent=4.27) for run in RUNS if run.baseline is Baseline.NAIVE_TUNED_TRUE]
     mine = [run for run in RUNS if run.baseline is None]
     points = frontier([*mine, *(run for run in recipe if run.epsilon == 1.0)])
-    (panel,) = panels_of(points, (), delta=1e-5)
+    (panel,) = panels_of(points, (), deltas={(): 1e-5})
     container = drawn(panel_figure(panel, width=7.6, names=Names.BESIDE))["naive, tuned, true ε"]
     assert xs(container.lines[0]) == [4.27]
 
@@ -158,10 +158,24 @@ def test_no_two_labels_overlap_and_none_is_cut_off(names: Names, width: float) -
 
 def test_many_variations_have_one_scale() -> None:
     many = [run for count in range(24) for run in runs({"parties.count": str(count)}, seeds=(1, 2))]
-    panels = panels_of(frontier(many), (), delta=1e-5)
+    points = frontier(many)
+    panels = panels_of(points, (), deltas={one.variation: 1e-5 for one in points})
     assert [panel.title for panel in panels] == [f"parties.count = {count}" for count in range(24)]
     assert len({(panel.limits, panel.axis) for panel in panels}) == 1
     assert len(grid_figure(panels, width=9.6).axes) == 24
+
+
+def test_a_swept_delta_is_told_where_it_holds() -> None:
+    points = frontier(
+        [run for delta in ("1e-5", "1e-6") for run in runs({"privacy.delta": delta}, seeds=(1, 2))]
+    )
+    deltas = {one.variation: float(dict(one.variation)["privacy.delta"]) for one in points}
+    drawn_panels = [
+        panel_figure(panel, width=3.9, names=Names.ELSEWHERE)
+        for panel in panels_of(points, (), deltas=deltas)
+    ]
+    assert ["= 1e\N{MINUS SIGN}5" in of.axes[0].get_xlabel() for of in drawn_panels] == [True, False]
+    assert "= 1e\N{MINUS SIGN}6" in drawn_panels[1].axes[0].get_xlabel()
 
 
 def test_each_method_has_a_colour_and_mark_of_its_own() -> None:

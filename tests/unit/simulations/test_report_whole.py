@@ -77,7 +77,14 @@ def test_the_attack_stands_beside_the_promise(whole: ReportContent, page: str) -
     assert "1 ordinary 0.503 0.493 to 0.513 0.731 0.250 0.13 % 0.07 to 0.23 % 0.27 % 25.00 %" in text
     assert "0.1 passed 0.00 0.06" in text
     assert "7.65, Gaussian nothing 2 \N{MULTIPLICATION SIGN} 1,234" in text
-    assert "0.62 ε that the attack proves where 1 is promised; audit: passed" in text
+    assert (
+        "0.31 ε that the attack proves where 1 is promised (0.62 if the noise is Gaussian); audit: passed"
+        in text
+    )
+    assert "drawn from a seed, like all noise of a simulation, so that these figures" not in text
+    seeded = [replace(row, seeded=True) for row in audits()]
+    again = Page(render(replace(whole, results=replace(whole.results, audits=seeded)))).text
+    assert "drawn from a seed, like all noise of a simulation, so that these figures" in again
     assert "No attack was tried" not in text
     assert "As promised &lt;b&gt;." in page
     assert len(whole.results.audits) == text.count("An ε of 0.31.")
@@ -128,7 +135,7 @@ def test_twenty_four_variations_are_told_one_by_one(tiny_contract: Contract) -> 
     text = Page(page).text
     for place in places:
         assert text.count(f"parties.count = {place['parties.count']}, learner.recipe = ") >= 2
-    assert page.count('<figure class="picture">') == 24
+    assert page.count('<figure class="picture"><figcaption>') == 24
     assert "<plain>" not in page
     assert len(page) < 4_000_000
 
