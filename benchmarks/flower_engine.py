@@ -70,8 +70,6 @@ class Found:
         parties: How many there were.
         in_process: In one process.
         flower: On Flower's engine.
-        ratio: Wall time of the latter, divided by the former's.
-        processor_ratio: The same of the time on processors.
         phase_milliseconds: The latter's per phase, once its processes were there.
     """
 
@@ -79,8 +77,6 @@ class Found:
     parties: int
     in_process: Cost
     flower: Cost
-    ratio: float
-    processor_ratio: float
     phase_milliseconds: float
 
 
@@ -241,47 +237,28 @@ def _compare(scenario: str, parties: int, data: Path | None) -> Found:
         parties=parties,
         in_process=one,
         flower=other,
-        ratio=other.seconds / one.seconds,
-        processor_ratio=other.processor_seconds / one.processor_seconds,
         phase_milliseconds=1000 * (other.seconds - other.actor_seconds) / other.phases,
     )
 
 
 def _tell(found: Sequence[Found]) -> None:
-    table = Table(box=box.SIMPLE)
-    for name in (
-        "scenario",
-        "parties",
-        "phases",
-        "one process s",
-        "Flower s",
-        "ratio",
-        "one process cpu s",
-        "Flower cpu s",
-        "ratio cpu",
-        "until actors s",
-        "ms/phase after",
-        "one process MB",
-        "Flower MB",
-    ):
-        table.add_column(name, justify="left" if name == "scenario" else "right")
     for one in found:
-        table.add_row(
-            one.scenario,
-            str(one.parties),
-            str(one.flower.phases),
-            f"{one.in_process.seconds:.2f}",
-            f"{one.flower.seconds:.1f}",
-            f"{one.ratio:.0f}",
-            f"{one.in_process.processor_seconds:.2f}",
-            f"{one.flower.processor_seconds:.1f}",
-            f"{one.processor_ratio:.0f}",
-            f"{one.flower.actor_seconds:.1f}",
-            f"{one.phase_milliseconds:.0f}",
-            f"{one.in_process.megabytes:,.0f}",
-            f"{one.flower.megabytes:,.0f}",
+        own, flower = one.in_process, one.flower
+        table = Table(
+            box=box.SIMPLE,
+            title=f"{one.scenario}, {one.parties} parties: {flower.rounds} sums in {flower.phases} phases",
         )
-    Console(width=120).print(table)
+        for name in ("", "one process", "Flower's engine", "ratio"):
+            table.add_column(name, justify="right" if name else "left")
+        for name, mine, theirs in (
+            ("wall s", own.seconds, flower.seconds),
+            ("processor s", own.processor_seconds, flower.processor_seconds),
+            ("memory MB", own.megabytes, flower.megabytes),
+        ):
+            table.add_row(name, f"{mine:,.1f}", f"{theirs:,.1f}", f"{theirs / mine:.1f}")
+        table.add_row("until actors s", "", f"{flower.actor_seconds:.1f}", "")
+        table.add_row("then ms per phase", "", f"{one.phase_milliseconds:.0f}", "")
+        Console(width=100).print(table)
 
 
 if __name__ == "__main__":

@@ -101,8 +101,8 @@ def run_session(
         run_simulation(server_app, client_app, session.nodes, backend_config=session.backend)
     except RuntimeError as error:
         raise RunFailed(
-            f"Flower's engine failed ({error}): what it wrote above says why; the same scenario runs without "
-            "it, with --engine in-process"
+            "Flower's engine failed: what it wrote above says why; the same scenario runs without it, with "
+            "--engine in-process"
         ) from error
     finally:
         # Flower does not wait for its server when it is interrupted.

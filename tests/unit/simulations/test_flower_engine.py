@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import json
@@ -19,10 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from flwr.common.constant import NUM_PARTITIONS_KEY, PARTITION_ID_KEY, ErrorCode
 from flwr.simulation import run_simulation
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from typer.testing import CliRunner
 
 from fedscore.contract import Contract, Recipe
 from fedscore.data import Rows
@@ -349,6 +352,8 @@ import json, logging, os, sys, time
 from pathlib import Path
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
+import simulations.flower_engine.session
+from fedscore.errors import RunFailed
 from simulations.flower_engine.session import Session, run_session
 
 app = ClientApp()
@@ -388,12 +393,23 @@ if __name__ == "__main__":
         run_session(app, breaks, session)
     except KeyError as error:
         found["raised"] = str(error)
+    def waits(grid, stopping):
+        while not stopping():
+            time.sleep(0.05)
+        found["stopped"] = True
+    simulations.flower_engine.session._OBJECT_STORE = 1
+    try:
+        run_session(app, waits, session)
+    except RunFailed as error:
+        found["failed"] = str(error)
+    while "stopped" not in found:
+        time.sleep(0.05)
     print(json.dumps(found))
 """
 
 
 @pytest.mark.slow
-def test_a_session_numbers_its_nodes_and_reports_what_an_app_raises(temporary: Path) -> None:
+def test_a_session_numbers_its_nodes_and_reports_what_is_raised(temporary: Path) -> None:
     with engine._environment(temporary):
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     run = subprocess.run(
@@ -409,3 +425,21 @@ def test_a_session_numbers_its_nodes_and_reports_what_an_app_raises(temporary: P
     assert [code for code, _ in found["errors"]] == [ErrorCode.CLIENT_APP_RAISED_EXCEPTION] * 4
     assert all("in the app" in reason for _, reason in found["errors"])
     assert found["raised"] == "'of the server'"
+    assert "Flower's engine failed: what it wrote above says why" in found["failed"]
+    assert "minimum allowed" in run.stderr
+
+
+@needs_proc
+@pytest.mark.slow
+def test_the_benchmark_compares_the_engines(small_experiment: Path, temporary: Path) -> None:
+    application = typer.Typer()
+    application.command()(importlib.import_module("benchmarks.flower_engine").main)
+    run = CliRunner().invoke(application, [str(small_experiment), "--parties", "2", "--json"])
+    assert run.exit_code == 0, run.output
+    (found,) = json.loads(run.stdout)
+    assert found["in_process"]["openings"] == found["flower"]["openings"]
+    assert found["in_process"]["phases"] == found["flower"]["phases"]
+    assert 0 < found["flower"]["actor_seconds"] < found["flower"]["seconds"]
+    assert found["flower"]["megabytes"] > found["in_process"]["megabytes"] > 0
+    assert found["flower"]["processor_seconds"] > found["in_process"]["processor_seconds"] > 0
+    assert list(temporary.iterdir()) == []
