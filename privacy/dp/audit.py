@@ -202,7 +202,11 @@ def epsilon_lower_bound(
         )
     first_in, then_in = _halves(inside)
     first_out, then_out = _halves(outside)
-    candidates = np.quantile(np.concatenate([first_in, first_out]), np.linspace(0.005, 0.995, 100))
+    candidates = np.append(
+        np.quantile(np.concatenate([first_in, first_out]), np.linspace(0.005, 0.995, 100)),
+        # Between both kinds, where nothing errs.
+        (first_out.max() + first_in.min()) / 2.0,
+    )
     threshold = float(
         max(
             candidates,

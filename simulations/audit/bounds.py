@@ -57,9 +57,10 @@ from privacy.dp.audit import (
     typical_counts,
 )
 from simulations.audit.findings import Finding, Verdict
+from simulations.audit.promise import Promise
 from simulations.audit.row import LowerBounds
 from simulations.audit.sensitivity import Worst, part_of, random_records, variants_of
-from simulations.audit.shares import Contribute, auditable_agenda
+from simulations.audit.shares import Contribute, auditable_agenda, honest_parties
 from simulations.audit.sources import Source
 from simulations.audit.workers import spread
 
@@ -77,6 +78,7 @@ NEEDED_FACTOR = 5**0.5
 """A bound must find noise that is too small by so much, or it has no power."""
 
 _STREAM = 1
+_CHOICE = 101
 _OTHERS = 200
 _CANDIDATES = 24
 _PILOT = 2**31
@@ -115,6 +117,7 @@ class Attack:
 
     Attributes:
         agenda: The program; one object follows all trainings of a process, one after the other.
+        honest: Parties whose shares of the noise the adversary does not know.
         others: Records by side, each of them there `times` times.
         times: How often.
         record: The worst record, alone; a training record.
@@ -123,6 +126,7 @@ class Attack:
     """
 
     agenda: Agenda
+    honest: int
     others: Mapping[Side, Rows]
     times: int
     record: Rows
@@ -137,7 +141,7 @@ class Attack:
                 continue
             part = part_of(query, self.record, request, self.contribute).astype(np.float64)
             length = float(np.linalg.norm(part))
-            deviation = np.sqrt(request.honest_shares * request.share_variance)
+            deviation = np.sqrt(self.honest * request.share_variance)
             if length > 0.0:
                 seen[place] = float(left @ part) / (length * deviation)
                 shifts[place] = length / deviation
@@ -156,7 +160,7 @@ class Attack:
             left = self.contribute(
                 query,
                 self.record if with_record and request.side is Side.TRAINING else nobody,
-                replace(request, share_variance=request.share_variance * request.honest_shares),
+                replace(request, share_variance=request.share_variance * self.honest),
                 row_cap=1,
                 randomness=self.source(_STREAM, number, len(openings)),
             )
@@ -185,10 +189,11 @@ def attack(
         source: Where noise comes from.
         contribute: What nodes do for a sum.
     """
-    generator = np.random.default_rng([seed, _STREAM])
+    generator = np.random.default_rng([seed, _CHOICE])
     others = {Side.TRAINING: _some(training, generator), Side.TEST: _some(test, generator)}
     first = Attack(
         agenda=auditable_agenda(contract, run="0" * 32),
+        honest=honest_parties(contract),
         others=others,
         times=max(1, len(training) // max(1, len(others[Side.TRAINING]))),
         record=worst[0].record,
@@ -206,7 +211,7 @@ def attack(
         total = 0.0
         for query, request in asked:
             part = part_of(query, record, request, noised_total).astype(np.float64)
-            total += float(part @ part) / (request.honest_shares * request.share_variance)
+            total += float(part @ part) / (first.honest * request.share_variance)
         return total
 
     drawn = random_records(contract, _CANDIDATES, generator)
@@ -242,16 +247,15 @@ def trainings_of(
     )
 
 
-def lower_bounds(found: Trainings, *, promised_mu: float, delta: float, confidence: float) -> LowerBounds:
+def lower_bounds(found: Trainings, promise: Promise, *, confidence: float) -> LowerBounds:
     """Both bounds, and what they could have been.
 
     Args:
         found: What the adversary measured.
-        promised_mu: μ of the program.
-        delta: That was promised.
+        promise: The contract's.
         confidence: Of each bound.
     """
-    count = len(found.inside)
+    count, delta = len(found.inside), promise.delta
     weights = _weights(found)
     by_weight = epsilon_lower_bound(
         (found.inside * found.shift_inside @ weights).tolist(),
@@ -271,27 +275,26 @@ def lower_bounds(found: Trainings, *, promised_mu: float, delta: float, confiden
         confidence=confidence,
         epsilon=by_weight.epsilon,
         most=by_weight.most,
-        expected=expected_bound(promised_mu, by_weight.counts.ins, delta=delta, confidence=confidence),
+        expected=expected_bound(promise.mu, by_weight.counts.ins, delta=delta, confidence=confidence),
         mu=counts.mu(confidence=confidence),
         gaussian_epsilon=counts.gaussian_epsilon(delta=delta, confidence=confidence),
         gaussian_most=never.gaussian_epsilon(delta=delta, confidence=confidence),
-        gaussian_expected=typical_counts(promised_mu, count).gaussian_epsilon(
+        gaussian_expected=typical_counts(promise.mu, count).gaussian_epsilon(
             delta=delta, confidence=confidence
         ),
-        attained=found.mu / promised_mu,
-        detectable=detectable_factor(found.mu, promised_mu, count, confidence=confidence),
+        attained=found.mu / promise.mu,
+        detectable=detectable_factor(found.mu, promise.mu, count, confidence=confidence),
     )
 
 
-def lower_bound_finding(found: LowerBounds, *, epsilon: float, mu: float) -> Finding:
+def lower_bound_finding(found: LowerBounds, promise: Promise) -> Finding:
     """What the bounds say of a promise.
 
     Args:
         found: The bounds.
-        epsilon: That was promised.
-        mu: Of the promise.
+        promise: The contract's.
     """
-    if found.epsilon > epsilon or found.mu > mu:
+    if found.epsilon > promise.epsilon or found.mu > promise.mu:
         verdict = Verdict.FAILED
     else:
         verdict = Verdict.PASSED if found.detectable <= NEEDED_FACTOR else Verdict.NO_POWER
@@ -304,9 +307,9 @@ def lower_bound_finding(found: LowerBounds, *, epsilon: float, mu: float) -> Fin
         name="lower bound of epsilon",
         verdict=verdict,
         told=f"epsilon is at least {found.epsilon:.3f} by (epsilon, delta) alone, and "
-        f"{found.gaussian_epsilon:.3f} if all that is left to tell is a Gaussian mechanism's mu; {epsilon:g} "
-        f"is promised. A worst record that reaches {found.attained:.2f} of the promised mu was in "
-        f"{found.trainings:,} trainings, and not in as many",
+        f"{found.gaussian_epsilon:.3f} if all that is left to tell is a Gaussian mechanism's mu; "
+        f"{promise.epsilon:g} is promised. A worst record with {found.attained:.2f} of the promised mu "
+        f"was in {found.trainings:,} trainings, and not in as many",
         power=f"{would}; {found.expected:.3f} and {found.gaussian_expected:.3f} are typical where everything "
         f"that is promised is given away, {found.most:.2f} is the most that an attack without errors could "
         "have shown",

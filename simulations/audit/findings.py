@@ -18,6 +18,9 @@ class Verdict(StrEnum):
     NO_POWER = "no power"
     """Nothing was found, and hardly anything could have been: no reason to be content."""
 
+    MEASURED = "measured"
+    """A figure to be read, and no answer: it is counted neither for nor against the promise."""
+
     FAILED = "failed"
     """The promise is broken, or something very unlikely has happened."""
 
@@ -42,9 +45,9 @@ class Finding:
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:
-    """The worst of all answers."""
+    """The worst of all answers; without any, nothing was found and nothing would have been."""
     verdicts = {finding.verdict for finding in findings}
-    for worst in (Verdict.FAILED, Verdict.NO_POWER):
+    for worst in (Verdict.FAILED, Verdict.NO_POWER, Verdict.PASSED):
         if worst in verdicts:
             return worst
-    return Verdict.PASSED
+    return Verdict.NO_POWER

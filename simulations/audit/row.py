@@ -47,23 +47,24 @@ class LowerBounds:
 class Membership:
     """How well membership inference tells who was trained on: an average over records, and no bound.
 
-    Intervals are of 95 %, over trainings.
+    Intervals are of 95 %: of the area over trainings, of the rate of hits over scores and thresholds.
 
     Attributes:
-        of: "ordinary" or "outliers".
-        records: How many were attacked.
-        shadows: Trainings.
-        auc: Of the attack on the private model; 0.5 is chance.
-        auc_low: Of its interval.
-        auc_high: Of its interval.
-        auc_deviation: Standard error, from resampled trainings.
-        auc_allowed: No attack on one record can have more, by the promise.
-        fpr: The rate of false alarms at which hits are counted; it is the chance level of their rate.
+        of: "ordinary" or "outliers". records: How many were attacked. shadows: Trainings. auc: Of the attack
+        on the private model; 0.5 is chance. auc_low: Of its interval. auc_high: Of its interval.
+        auc_deviation: Standard error, from leaving out pairs of trainings. auc_allowed: No attack on one
+        record can have more, by the promise. fpr: The rate of false alarms at which hits are counted, which
+        is their chance level: .001, or the least
+            that so few records can tell.
         tpr: Share of members that were found there.
         tpr_low: Of its interval.
         tpr_high: Of its interval.
         tpr_allowed: No attack on one record can have more, by the promise: exp(epsilon) fpr + delta.
-        unprotected_auc: Of the same attack where training had no noise: what the attack is able to see.
+        noiseless_auc: Of the same attack on the contract's program, its noise left out: what would have been
+            seen of noise that is missing altogether.
+        noiseless_auc_low: Of its interval.
+        noiseless_auc_high: Of its interval.
+        unprotected_auc: Of the same attack on a learner that is made for no noise: what the attack can see.
         unprotected_auc_low: Of its interval.
         unprotected_auc_high: Of its interval.
         unprotected_tpr: As `tpr`, without noise.
@@ -82,6 +83,9 @@ class Membership:
     tpr_low: float
     tpr_high: float
     tpr_allowed: float
+    noiseless_auc: float
+    noiseless_auc_low: float
+    noiseless_auc_high: float
     unprotected_auc: float
     unprotected_auc_low: float
     unprotected_auc_high: float

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from fedscore.contract import Contract
 from fedscore.sums import noised_total
-from privacy.dp.accounting import Guarantee
 from simulations.audit.bounds import attack, lower_bound_finding, lower_bounds, trainings_of
 from simulations.audit.findings import Finding, Verdict, verdict_of
-from simulations.audit.membership import attacked, membership, membership_finding, pool_of
+from simulations.audit.membership import Protection, attacked, membership, membership_finding, pool_of
 from simulations.audit.noise import noise_findings
+from simulations.audit.promise import Promise
 from simulations.audit.row import AuditRow, LowerBounds, Membership
 from simulations.audit.sensitivity import Worst, sensitivity_findings, worst_records
 from simulations.audit.shares import Contribute, auditable_agenda, draw_run
@@ -126,10 +126,10 @@ def audit_scenario(
     """
     seed = ground.terms.split.seeds[0]
     contract = contract_of(None, ground.terms, ground.contract, epsilon=epsilon)
-    guarantee = auditable_agenda(contract, run="0" * 32).record
+    auditable_agenda(contract, run="0" * 32)
     auditor = _Auditor(
         contract=contract,
-        guarantee=guarantee,
+        promise=Promise.of(contract),
         dealt=deal_rows(ground, seed=seed),
         terms=terms,
         seed=seed,
@@ -158,7 +158,7 @@ class _Auditor:
     """One audit; each part of it gets its part of the level, so that all together are wrong no more often."""
 
     contract: Contract
-    guarantee: Guarantee
+    promise: Promise
     dealt: Dealt
     terms: AuditTerms
     seed: int
@@ -191,7 +191,7 @@ class _Auditor:
         worst = worst_records(drawn[0], self.contract, seed=self.seed, contribute=self.contribute)
         self.progress("the worst records were looked for")
         return worst, (
-            *noise_findings(drawn, level=self.level, worst=worst),
+            *noise_findings(drawn, self.contract, level=self.level, worst=worst),
             *sensitivity_findings(worst),
         )
 
@@ -214,12 +214,11 @@ class _Auditor:
                 processes=self.processes,
                 progress=lambda done: self.progress(f"training {done:,} of {total:,}"),
             ),
-            promised_mu=self.guarantee.mu,
-            delta=self.contract.privacy.delta,
+            promise=self.promise,
             # Two bounds.
             confidence=1.0 - self.level / 2.0,
         )
-        finding = lower_bound_finding(found, epsilon=self.contract.privacy.epsilon, mu=self.guarantee.mu)
+        finding = lower_bound_finding(found, self.promise)
         return found, (finding,)
 
     def membership(self) -> tuple[tuple[Membership, ...], tuple[Finding, ...]]:
@@ -230,19 +229,19 @@ class _Auditor:
             outliers=self.terms.outliers,
             seed=self.seed,
         )
-        private, unprotected = (
+        private, noiseless, unprotected = (
             attacked(
                 self.contract,
                 pool,
                 self.terms.shadows,
-                protected=protected,
+                protection=protection,
                 seed=self.seed,
                 source=self.source,
                 contribute=self.contribute,
                 processes=self.processes,
             )
-            for protected in (True, False)
+            for protection in (Protection.PROMISED, Protection.NOISE_LEFT_OUT, Protection.NONE)
         )
-        self.progress(f"{self.terms.shadows} shadow trainings with noise, and as many without")
-        found = membership(private, unprotected, pool, self.guarantee, seed=self.seed)
+        self.progress(f"three times {self.terms.shadows} shadow trainings")
+        found = membership(private, noiseless, unprotected, pool, self.promise)
         return found, tuple(membership_finding(one, level=self.level / len(found)) for one in found)

@@ -24,10 +24,11 @@ from fedscore.sums import Query, Side, SumRequest, Update, noised_total
 from privacy.dp.randomness import RandomSource, SystemRandomness
 from simulations.audit.sources import Source, SystemSource
 
-__all__ = ["Contribute", "DrawnRun", "DrawnSum", "auditable_agenda", "draw_run"]
+__all__ = ["Contribute", "DrawnRun", "DrawnSum", "auditable_agenda", "draw_run", "honest_parties"]
 
 _Integers = npt.NDArray[np.int64]
 _SYSTEM = SystemSource()
+_STREAM = 3
 
 
 class Contribute(Protocol):
@@ -91,6 +92,17 @@ def auditable_agenda(contract: Contract, *, run: str) -> Agenda:
             'scorecard, or a neural model with training = "shared" and one_in = 1'
         )
     return agenda
+
+
+def honest_parties(contract: Contract) -> int:
+    """How many shares of noise nobody whom the promise is against knows: by the contract's own terms.
+
+    Requests say the same. They are what is audited, so they are not asked.
+    """
+    terms = contract.privacy
+    if terms.noise is NoiseMode.LOCAL:
+        return 1
+    return len(contract.parties) - terms.absent - terms.colluding_parties
 
 
 def draw_run(
@@ -162,7 +174,7 @@ _Work = tuple[Contribute, Query, Rows, SumRequest, int, Source, tuple[int, int, 
 
 def _vectors(work: _Work) -> tuple[_Integers, _Integers]:
     contribute, query, rows, request, row_cap, source, place = work
-    noisy = contribute(query, rows, request, row_cap=row_cap, randomness=source(*place))
+    noisy = contribute(query, rows, request, row_cap=row_cap, randomness=source(_STREAM, *place))
     exact = noised_total(
         query, rows, replace(request, share_variance=0), row_cap=row_cap, randomness=SystemRandomness()
     )

@@ -40,4 +40,5 @@ class SeededSource:
 
     def __call__(self, *place: int) -> RandomSource:
         """See `Source`."""
-        return SeededRandomness([self.seed, *place])
+        # A seed sequence does not see zeros at its end.
+        return SeededRandomness([self.seed, *place, 1])

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 __all__ = ["AuditTerms"]
 
 FEWEST_TRAININGS = 100
-FEWEST_SHADOWS = 16
+FEWEST_SHADOWS = 32
 
 
 class AuditTerms(BaseModel):
@@ -31,8 +31,8 @@ class AuditTerms(BaseModel):
     runs: int = Field(default=5, ge=1, le=1000)
     trainings: int = Field(default=1800, ge=0, le=10**6)
     shadows: int = Field(default=64, ge=0, le=10_000)
-    records: int = Field(default=360, ge=100, le=10**6)
-    outliers: int = Field(default=40, ge=10, le=10_000)
+    records: int = Field(default=336, ge=100, le=10**6)
+    outliers: int = Field(default=64, ge=10, le=10_000)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -96,6 +96,17 @@ def cancelled(run: DrawnRun) -> DrawnRun:
     )
 
 
+def reseeded(run: DrawnRun) -> DrawnRun:
+    """Every gradient's noise is the first one's."""
+    first = next(one for one in run.sums if one.request.name == "gradient 1")
+    return DrawnRun(
+        sums=tuple(
+            replace(one, shares=first.shares) if one.request.name.startswith("gradient") else one
+            for one in run.sums
+        )
+    )
+
+
 def orthogonal(run: DrawnRun, worst: tuple[Worst, ...]) -> DrawnRun:
     """The same noise, but for what lies along the worst records."""
     sums = []
@@ -149,25 +160,27 @@ def draw(contract: Contract, make_rows: Callable[[int, int], Rows]) -> Draw:
 def test_the_code_as_it_is_passes(draw: Draw, contract: Contract) -> None:
     runs = draw(noised_total, 5)
     worst = worst_records(runs[0], contract, seed=1)
-    findings = noise_findings(runs, level=LEVEL, worst=worst)
+    findings = noise_findings(runs, contract, level=LEVEL, worst=worst)
     assert {one.name: one.verdict for one in findings if one.verdict is not Verdict.PASSED} == {}
     names = {one.name for one in findings}
     assert {f"noise of {one.request.name}" for one in runs[0].sums} <= names
     assert {"noise left to colluders in histogram", "noise left to colluders in short sums"} <= names
     assert {"noise left to colluders along the worst records", "independence of shares"} <= names
+    assert "price of the noise" in names
     found = sensitivity_findings(worst)
     assert {one.name: one.verdict for one in found if one.verdict is not Verdict.PASSED} == {}
     assert len(found) == 12
 
 
-def test_every_test_has_its_part_of_the_level(draw: Draw) -> None:
+def test_every_test_has_its_part_of_the_level(draw: Draw, contract: Contract) -> None:
     """A p-value just below the whole level is no finding: one of a dozen tests was bound to be low."""
     (run,) = draw(noised_total, 1)
-    findings = noise_findings([run], level=1.0)
-    smallest = min(one.p_value for one in findings if one.p_value is not None)
-    each = noise_findings([run], level=smallest * len(findings) * 0.999)
+    by_chance = [one.p_value for one in noise_findings([run], contract, level=1.0)]
+    smallest = min(one for one in by_chance if one is not None)
+    tests = sum(one is not None for one in by_chance)
+    each = noise_findings([run], contract, level=smallest * tests * 0.999)
     assert Verdict.FAILED not in {one.verdict for one in each}
-    each = noise_findings([run], level=smallest * len(findings) * 1.001)
+    each = noise_findings([run], contract, level=smallest * tests * 1.001)
     assert [one.p_value for one in each if one.verdict is Verdict.FAILED] == [smallest]
 
 
@@ -175,20 +188,20 @@ def failed(findings: tuple[Finding, ...]) -> set[str]:
     return {one.name for one in findings if one.verdict is Verdict.FAILED}
 
 
-def test_noise_with_a_fifth_of_its_variance_is_caught(draw: Draw) -> None:
-    names = failed(noise_findings(draw(too_quiet, 3), level=LEVEL))
+def test_noise_with_a_fifth_of_its_variance_is_caught(draw: Draw, contract: Contract) -> None:
+    names = failed(noise_findings(draw(too_quiet, 3), contract, level=LEVEL))
     assert {"noise of histogram", "noise of residuals 3", "noise of scores"} <= names
 
 
-def test_a_round_without_noise_is_caught_by_name(draw: Draw) -> None:
-    assert failed(noise_findings(draw(silent_once, 3), level=LEVEL)) == {
+def test_a_round_without_noise_is_caught_by_name(draw: Draw, contract: Contract) -> None:
+    assert failed(noise_findings(draw(silent_once, 3), contract, level=LEVEL)) == {
         "noise of residuals 2",
         "noise left to colluders in residuals 2",
     }
 
 
-def test_noise_that_two_workers_share_is_caught(draw: Draw) -> None:
-    assert "independence of shares" in failed(noise_findings(draw(forked, 3), level=LEVEL))
+def test_noise_that_two_workers_share_is_caught(draw: Draw, contract: Contract) -> None:
+    assert "independence of shares" in failed(noise_findings(draw(forked, 3), contract, level=LEVEL))
 
 
 def test_a_missing_clip_is_caught(draw: Draw, contract: Contract) -> None:
@@ -213,10 +226,36 @@ def test_records_that_depend_on_each_other_are_caught(draw: Draw, contract: Cont
     assert "depends on the records beside it" in found[0].told
 
 
-def test_shares_that_cancel_between_parties_are_caught(draw: Draw) -> None:
+def test_shares_that_cancel_between_parties_are_caught(draw: Draw, contract: Contract) -> None:
     runs = draw(noised_total, 4)
-    names = failed(noise_findings([cancelled(run) for run in runs], level=LEVEL))
-    assert {"noise left to colluders in residuals 1", "independence of shares"} <= names
+    names = failed(noise_findings([cancelled(run) for run in runs], contract, level=LEVEL))
+    assert {"noise left to colluders in scores", "independence of shares"} <= names
+
+
+def test_noise_that_sums_of_a_run_share_is_caught(draw: Draw, contract: Contract) -> None:
+    """A generator that is seeded anew in every round: the difference of two gradients is free of noise."""
+    runs = draw(noised_total, 3)
+    names = failed(noise_findings([reseeded(run) for run in runs], contract, level=LEVEL))
+    assert "independence of shares" in names
+
+
+def test_shares_for_more_honest_parties_than_there_are_are_caught(
+    contract: Contract, make_rows: Callable[[int, int], Rows], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What requests say of honest shares is not believed."""
+    monkeypatch.setattr("fedscore.sums.request._honest_shares", lambda contract: len(contract.parties))
+    rows = {party.name: make_rows(60, seed) for seed, party in enumerate(contract.parties)}
+    run = draw_run(contract, rows, rows, number=0, source=SeededSource(7), processes=1)
+    findings = {one.name: one for one in noise_findings([run], contract, level=LEVEL)}
+    assert findings["price of the noise"].verdict is Verdict.FAILED
+    assert "of 2 honest parties of 3" in findings["price of the noise"].told
+
+
+def test_figures_count_neither_for_nor_against() -> None:
+    fine = Finding(name="a", verdict=Verdict.PASSED, told="", power="")
+    figure = Finding(name="b", verdict=Verdict.MEASURED, told="", power="")
+    assert verdict_of([fine, figure]) is Verdict.PASSED
+    assert verdict_of([figure]) is Verdict.NO_POWER
 
 
 def test_coordinates_that_hide_nothing_along_a_record_are_caught(draw: Draw, contract: Contract) -> None:
@@ -224,7 +263,7 @@ def test_coordinates_that_hide_nothing_along_a_record_are_caught(draw: Draw, con
     runs = draw(noised_total, 5)
     worst = worst_records(runs[0], contract, seed=1)
     blind = [orthogonal(run, worst) for run in runs]
-    assert failed(noise_findings(blind, level=LEVEL, worst=worst)) == {
+    assert failed(noise_findings(blind, contract, level=LEVEL, worst=worst)) == {
         "noise left to colluders along the worst records"
     }
 
@@ -234,10 +273,11 @@ def test_a_contract_without_noise_is_refused(contract: Contract) -> None:
         draw_run(contract.with_privacy(noise=NoiseMode.NONE), {}, {}, number=0)
 
 
-def test_an_audit_of_too_little_has_no_power(draw: Draw) -> None:
+def test_an_audit_of_too_little_has_no_power(draw: Draw, contract: Contract) -> None:
     (run,) = draw(noised_total, 1)
     short = DrawnRun(sums=tuple(one for one in run.sums if one.request.name == "gradient 1"))
-    verdicts = {one.name: one.verdict for one in noise_findings([short], level=LEVEL)}
+    verdicts = {one.name: one.verdict for one in noise_findings([short], contract, level=LEVEL)}
+    assert verdicts.pop("price of the noise") is Verdict.PASSED
     assert set(verdicts.values()) == {Verdict.NO_POWER}
 
 
@@ -252,7 +292,7 @@ def test_an_audit_without_power_is_not_called_passed() -> None:
 
 def test_the_command_tells_every_finding(small_experiment: str) -> None:
     arguments = ["audit", str(small_experiment), "--epsilon", "8", "--runs", "2", "--trainings", "100"]
-    done = CliRunner().invoke(app, [*arguments, "--shadows", "16", "--level", "0.000001", "--json"])
+    done = CliRunner().invoke(app, [*arguments, "--shadows", "32", "--level", "0.000001", "--json"])
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
     assert document["terms"]["runs"] == 2
