@@ -7,10 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from benchmarks import wall_time
 from fedscore.errors import ScenarioError
 from simulations.deployment import Bandwidth, DeploymentTerms
+from simulations.outcomes import Outcome
 from simulations.scenario import load_scenario
+from simulations.timings import Timing
 from simulations.wall_time import Span, Work, estimated_wall_time, phases_of
+from tests.reports import runs
 
 # 4 parties, 3 members, 10 sums of 1,000 numbers in all.
 WORK = Work(
@@ -121,6 +125,31 @@ def test_a_scenario_says_what_the_deployment_runs_on() -> None:
 def test_a_deployment_that_cannot_be_is_refused(setting: str) -> None:
     with pytest.raises(ScenarioError, match="deployment"):
         load_scenario("taiwan", [setting])
+
+
+def test_the_benchmark_compares_the_estimate_with_what_was_seen() -> None:
+    (run,) = runs(epsilons=(1.0,), seeds=(1,))[:1]
+    run = replace(run, encrypted=True, parties=3, rounds=13, bytes_per_party=51_701, values_per_party=3115)
+    timing = Timing(
+        learner="scorecard",
+        baseline=None,
+        noise=run.noise,
+        epsilon=1.0,
+        seed=1,
+        seconds=40.0,
+        encrypt_seconds=3.0,
+        prove_seconds=6.0,
+        verify_seconds=8.0,
+        open_seconds=20.0,
+        phases=27,
+    )
+    estimate, figures = wall_time.compared(Outcome(run=run, timing=timing), seconds=200.0)
+    # 27 phases; 3 s of sealing each, twice a quarter of verifying, 10 to 20 s of opening, 1 to 3 of the rest.
+    assert estimate.total.low == pytest.approx(27 * 3.5 + 3 + 4 + 10 + 1, abs=0.1)
+    assert estimate.total.high == pytest.approx(27 * 6 + 3 + 4 + 20 + 3, abs=0.1)
+    assert figures["low_vs_seen"] == pytest.approx(estimate.total.low / 200)
+    assert figures["high_vs_seen"] == pytest.approx(estimate.total.high / 200)
+    assert figures["seen_per_phase"] == pytest.approx(200 / 27)
 
 
 def test_terms_are_frozen() -> None:
