@@ -48,6 +48,7 @@ from simulations.audit.row import Membership
 from simulations.audit.shares import Contribute, auditable_agenda
 from simulations.audit.sources import Source
 from simulations.audit.workers import spread
+from simulations.paired import student_quantile
 
 __all__ = [
     "CHANCE",
@@ -305,7 +306,7 @@ def membership_finding(found: Membership, *, level: float) -> Finding:
         level: The chance at which the finding may be wrong.
     """
     victims = found.shadows // 2 - _shadow_pairs(found.shadows)
-    surely = found.auc - _student(1.0 - level, victims - 1) * found.auc_deviation
+    surely = found.auc - student_quantile(1.0 - level, victims - 1) * found.auc_deviation
     if surely > found.auc_allowed:
         verdict = Verdict.FAILED
     elif found.unprotected_auc_low <= CHANCE:
@@ -354,7 +355,7 @@ def _measured(found: Attacked, chosen: _Flags) -> _Measured:
     deviation = math.sqrt(
         (pairs - 1) / pairs * float(np.square(np.subtract(without, np.mean(without))).sum())
     )
-    reach = _student(0.975, pairs - 1) * deviation
+    reach = student_quantile(0.975, pairs - 1) * deviation
     fpr, tpr, tpr_range = _hits(scores[members], scores[~members])
     return _Measured(
         auc=area,
@@ -403,21 +404,12 @@ def _hits(members: _Floats, others: _Floats) -> tuple[float, float, tuple[float,
 
 def _binomial_range(count: int, rate: float) -> tuple[int, int]:
     """Between these, so many events of a rate are with a chance of 97.5 %."""
-    chance, total, events, least = (1.0 - rate) ** count, 0.0, 0, None
-    while True:
-        total += chance
-        if least is None and total > 0.0125:
-            least = events
-        if least is not None and total >= 0.9875:
-            return least, events
-        chance *= (count - events) / (events + 1) * rate / (1.0 - rate)
-        events += 1
-
-
-def _student(rate: float, freedom: int) -> float:
-    """Quantile of Student's t, by the first terms of its expansion (Abramowitz and Stegun 26.7.5)."""
-    z = NormalDist().inv_cdf(rate)
-    first = (z**3 + z) / 4.0
-    second = (5.0 * z**5 + 16.0 * z**3 + 3.0 * z) / 96.0
-    third = (3.0 * z**7 + 19.0 * z**5 + 17.0 * z**3 - 15.0 * z) / 384.0
-    return z + first / freedom + second / freedom**2 + third / freedom**3
+    mean, reach = count * rate, 12.0 * math.sqrt(count * rate) + 12.0
+    events = np.arange(max(0, math.floor(mean - reach)), min(count, math.ceil(mean + reach)) + 1)
+    logs = [
+        math.lgamma(count + 1) - math.lgamma(one + 1) - math.lgamma(count - one + 1)
+        for one in events.tolist()
+    ]
+    chances = np.exp(logs + events * math.log(rate) + (count - events) * math.log1p(-rate))
+    below = np.cumsum(chances)
+    return int(events[np.argmax(below > 0.0125)]), int(events[np.argmax(below >= 0.9875)])

@@ -21,8 +21,8 @@ from simulations.audit.membership import (
     Attacked,
     Pool,
     Protection,
+    _binomial_range,
     _hits,
-    _student,
     attacked,
     lira_scores,
     membership,
@@ -76,10 +76,10 @@ def test_the_area_is_that_of_two_normal_laws() -> None:
     assert area == pytest.approx(stats.norm.cdf(0.8 / np.sqrt(2)), abs=0.01)
 
 
-@pytest.mark.parametrize("freedom", [7, 15, 60])
-@pytest.mark.parametrize("rate", [0.975, 0.9999])
-def test_quantiles_are_students(freedom: int, rate: float) -> None:
-    assert _student(rate, freedom) == pytest.approx(stats.t.ppf(rate, freedom), rel=0.25 / freedom)
+@pytest.mark.parametrize(("count", "rate"), [(30, 1 / 31), (1500, 0.001), (20_000, 0.001), (760_000, 0.001)])
+def test_the_range_of_a_count_is_the_binomials(count: int, rate: float) -> None:
+    low, high = _binomial_range(count, rate)
+    assert (low, high) == (stats.binom.ppf(0.0125, count, rate), stats.binom.ppf(0.9875, count, rate))
 
 
 PROMISE = Promise(epsilon=1.0, delta=1e-5, mu=0.268)
