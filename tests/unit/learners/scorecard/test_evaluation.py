@@ -255,7 +255,9 @@ def test_a_card_without_grades_is_evaluated_without_them(
     assert graded is not None
     assert ungraded is not None
     assert ungraded.grades == ()
-    assert ungraded.measures == graded.measures
+    # Cut-offs are edges of bands, so without them the bands are others.
+    told = [{one.name: one.value for one in each.measures} for each in (ungraded, graded)]
+    assert told[0] == pytest.approx(told[1], abs=0.005)
 
 
 # Groups
