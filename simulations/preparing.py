@@ -10,11 +10,14 @@ from fedscore.contract import Contract, Learner
 from fedscore.errors import ContractError, ScenarioError
 from fedscore.learners.neural.extra import require_neural_extra
 from simulations.agreed import agreed_contract
-from simulations.dealing import Ground, read_ground
+from simulations.audit.membership import pool_of
+from simulations.audit.shares import auditable_agenda
+from simulations.dealing import Ground, deal_rows, read_ground
 from simulations.keys import SimulatedKeys, committee_names, hold_ceremony
 from simulations.lightgbm_ceiling import require_lightgbm
 from simulations.lookup import find_contract, find_data
 from simulations.readings import Readings
+from simulations.runner import is_audited
 from simulations.scenario import NAIVE, Baseline, LoadedScenario, Scenario, Variation
 from simulations.sweep import Mistake, listed
 from simulations.variants import contract_of
@@ -69,14 +72,10 @@ def prepare(loaded: LoadedScenario, data: Path | None, *, watcher: Watcher) -> t
             watcher.stage(f"reading {path.name}")
             hashes[path] = (FileMark.of(path), file_sha256(path))
         mark, sha256 = hashes[path]
+        ground = read_ground(variation.terms, contract, path, readings=readings)
+        _require_records_for_audits(ground)
         prepared.append(
-            Prepared(
-                variation=variation,
-                contract=contract,
-                data_sha256=sha256,
-                mark=mark,
-                ground=read_ground(variation.terms, contract, path, readings=readings),
-            )
+            Prepared(variation=variation, contract=contract, data_sha256=sha256, mark=mark, ground=ground)
         )
     return tuple(prepared)
 
@@ -109,7 +108,18 @@ def _require_allowed(terms: Scenario, contract: Contract) -> None:
     agreed = agreed_contract(terms, contract)
     for baseline in (None, *terms.baselines):
         for epsilon in terms.privacy.epsilon:
-            contract_of(baseline, terms, agreed, epsilon=epsilon)
+            own = contract_of(baseline, terms, agreed, epsilon=epsilon)
+            if baseline is None and is_audited(terms):
+                auditable_agenda(own, run="0" * 32)
+
+
+def _require_records_for_audits(ground: Ground) -> None:
+    """Refuse an audit of too few records before hours are spent on the trainings beside it."""
+    audit = ground.terms.audit
+    if audit is not None and is_audited(ground.terms) and audit.shadows > 0:
+        seed = ground.terms.split.seeds[0]
+        training = deal_rows(ground, seed=seed).pooled_training
+        pool_of(training, records=audit.records, outliers=audit.outliers, seed=seed)
 
 
 def _require_extras(terms: Scenario) -> None:

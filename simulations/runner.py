@@ -40,6 +40,7 @@ __all__ = [
     "attempt",
     "available_processors",
     "encrypts",
+    "is_audited",
     "jobs_of",
     "perform",
     "run_jobs",
@@ -103,12 +104,17 @@ def jobs_of(terms: Scenario, *, variation: int = 0) -> tuple[Job, ...]:
 def tasks_of(terms: Scenario, *, variation: int = 0) -> tuple[Task, ...]:
     """All jobs of a scenario: its trainings, then an audit of each budget, if it asks for audits."""
     trainings = jobs_of(terms, variation=variation)
-    if terms.audit is None or terms.noise is NoiseMode.NONE:
+    if terms.audit is None or not is_audited(terms):
         return trainings
     audits = (
         AuditJob(variation=variation, epsilon=epsilon, terms=terms.audit) for epsilon in terms.privacy.epsilon
     )
     return (*trainings, *audits)
+
+
+def is_audited(terms: Scenario) -> bool:
+    """Whether a scenario's promises are put to the test: it asks for that, and promises something."""
+    return terms.audit is not None and terms.noise is not NoiseMode.NONE
 
 
 def encrypts(task: Task, terms: Scenario) -> bool:

@@ -102,6 +102,30 @@ def test_an_audit_is_a_job_like_the_others(small_experiment: Path, tmp_path: Pat
     assert again.results == first.results
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            ("audit={records=900, outliers=40}",),
+            "the audit's pool asks for 940 records, and there are 630 training rows",
+        ),
+        (("audit={}", "learner={name='neural', hidden=[3], one_in=4}"), "sums over samples"),
+    ],
+)
+def test_an_audit_that_cannot_be_is_refused_before_anything_is_trained(
+    small_experiment: Path, tmp_path: Path, settings: tuple[str, ...], told: str
+) -> None:
+    log = Log()
+    settings = ("baselines=[]", *settings)
+    with pytest.raises(ScenarioError, match=told):
+        simulate.simulate(str(small_experiment), out=tmp_path, overrides=settings, watcher=log)
+    swept = (*settings, "sweep.privacy.noise=['none', 'shared']")
+    with pytest.raises(ScenarioError, match=told):
+        simulate.simulate(str(small_experiment), out=tmp_path, overrides=swept, watcher=log)
+    assert log.jobs == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 NEURAL = ("learner={name='neural', hidden=[3], rounds=2}", "split.seeds=[1]", "privacy.epsilon=[8]")
 
 
