@@ -203,7 +203,7 @@ def _tell(found: Sequence[Found]) -> None:
             f"{one.milliseconds:.2f}",
             f"{one.peak_megabytes:,.0f}",
         )
-    Console(width=110).print(table)
+    Console(width=130).print(table)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,11 @@ __all__ = ["holdings"]
 
 _PARTITION_STREAM = 1
 _OVERLAP_STREAM = 1_000_002
-"""Above the number of every party, each of which draws its noise from a stream of that number."""
+"""Above the number of every party, each of which draws its noise from a stream of that number.
+
+The partition's own is that of party 1, and stays so: another would change every figure that was published,
+and what a permutation makes of the same words has nothing to do with what a sampler of noise makes of them.
+"""
 _Places = npt.NDArray[np.int64]
 
 

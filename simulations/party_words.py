@@ -43,7 +43,7 @@ def _law(terms: PartyTerms) -> str:
 
 
 def faults_in_words(terms: FaultTerms) -> str:
-    """A sentence for each thing that goes wrong; empty if nothing does."""
+    """A sentence for each thing that goes wrong, and whom it spares; empty if nothing does."""
     told = []
     if terms.absent:
         told.append(f"{_parties(terms.absent)} never {'comes' if terms.absent == 1 else 'come'}.")
@@ -57,6 +57,8 @@ def faults_in_words(terms: FaultTerms) -> str:
         )
     if terms.lost_reply_chance:
         told.append(f"Each answer is lost on the way with a chance of {100 * terms.lost_reply_chance:.3g} %.")
+    if told:
+        told.append("Baselines that are no federation of these nodes have everybody's rows all the same.")
     return " ".join(told)
 
 

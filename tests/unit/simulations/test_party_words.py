@@ -61,4 +61,6 @@ def test_parties_are_told(parties: dict[str, Any], expected: str) -> None:
     ],
 )
 def test_faults_are_told(faults: dict[str, Any], expected: str) -> None:
-    assert faults_in_words(FaultTerms.model_validate(faults)) == expected
+    spared = " Baselines that are no federation of these nodes have everybody's rows all the same."
+    told = faults_in_words(FaultTerms.model_validate(faults))
+    assert told == (expected + spared if expected else "")
