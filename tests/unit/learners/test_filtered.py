@@ -380,7 +380,7 @@ def test_the_quick_look_trains_what_a_federation_trains(
     contract = contract.with_privacy(epsilon=90.0)
     rows = {party.name: make_rows(1000, number) for number, party in enumerate(contract.parties)}
     pooled = Rows.concatenate(list(rows.values()))
-    quick = filtered_card.train(contract, pooled, Settings(), seed=1)
+    quick = filtered_card.train(contract, pooled, Filtered(contract), seed=1)
     federated = train_federation(contract, rows, seed=1).card
     np.testing.assert_allclose(
         quick.probability(pooled.cells), federated.probability(pooled.cells), atol=0.03
