@@ -52,7 +52,7 @@ from simulations.lookup import find_contract, find_data
 from simulations.randomness import SeededRandomness
 from simulations.scenario import load_scenario
 
-__all__ = ["CODES", "Counted", "Unclipped", "counted", "main"]
+__all__ = ["CODES", "Counted", "Unclipped", "app", "counted", "main"]
 
 _Integers = npt.NDArray[np.int64]
 
@@ -298,5 +298,8 @@ def main(
         raise typer.Exit(1)
 
 
+app = typer.Typer()
+app.command()(main)
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from fedscore.contract import Contract, EvaluationTerms, GradeTerms, NoiseMode
+from fedscore.contract import Contract, EvaluationTerms, GradeTerms, NeuralTerms, NoiseMode, Training
 from fedscore.data import Rows
+from fedscore.errors import ScenarioError
 from fedscore.sums import Query, Side, SumRequest, Update, noised_total
 from privacy.dp.randomness import RandomSource
 from simulations.audit.bounds import (
@@ -23,9 +24,10 @@ from simulations.audit.bounds import (
     trainings_of,
 )
 from simulations.audit.findings import Verdict
+from simulations.audit.noise import noise_findings
 from simulations.audit.promise import Promise
 from simulations.audit.row import LowerBounds
-from simulations.audit.sensitivity import worst_records
+from simulations.audit.sensitivity import sensitivity_findings, worst_records
 from simulations.audit.shares import Contribute, auditable_agenda, draw_run
 from simulations.audit.sources import SeededSource
 from simulations.audit.workers import spread
@@ -212,3 +214,39 @@ def test_local_noise_leaves_one_share(contract: Contract, make_rows: Callable[[i
     )
     noise = np.concatenate([found.outside, found.inside - found.shift_inside])
     assert 0.85 < noise[:, noise.any(axis=0)].var() < 1.15
+
+
+def test_sums_over_samples_and_private_updates_are_refused(tiny_contract: Contract) -> None:
+    sampled = tiny_contract.with_neural(NeuralTerms(rounds=2, one_in=10, training=Training.SHARED))
+    at_home = tiny_contract.with_privacy(noise=NoiseMode.LOCAL).with_neural(
+        NeuralTerms(rounds=2, training=Training.LOCAL)
+    )
+    for contract in (sampled, at_home):
+        with pytest.raises(ScenarioError, match=r"no shares to audit: take a scorecard, or a neural model"):
+            auditable_agenda(contract, run="0" * 32)
+
+
+def test_a_neural_model_in_shared_training_is_audited_like_a_card(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    pytest.importorskip("opacus")
+    neural = tiny_contract.with_privacy(epsilon=EPSILON).with_neural(
+        NeuralTerms(rounds=2, hidden=(2,), training=Training.SHARED)
+    )
+    rows = {party.name: make_rows(30, seed) for seed, party in enumerate(neural.parties)}
+    runs = [
+        draw_run(neural, rows, rows, number=number, source=SeededSource(3), processes=1)
+        for number in range(15)
+    ]
+    worst = worst_records(runs[0], neural, seed=1)
+    of_noise = {one.name: one.verdict for one in noise_findings(runs, neural, level=0.001, worst=worst)}
+    assert Verdict.FAILED not in of_noise.values()
+    assert of_noise["noise of gradient 2"] is of_noise["price of the noise"] is Verdict.PASSED
+    # Two numbers a run are too few to say what colluders are left with: ten times as many runs would do.
+    assert of_noise["noise left to colluders in short sums"] is Verdict.NO_POWER
+    assert {one.verdict for one in sensitivity_findings(worst)} == {Verdict.PASSED}
+    together = Rows.concatenate(list(rows.values()))
+    found = trainings_of(
+        attack(neural, together, together, worst, seed=2, source=SeededSource(2)), 10, processes=1
+    )
+    assert 0.5 * Promise.of(neural).mu < found.mu <= Promise.of(neural).mu
