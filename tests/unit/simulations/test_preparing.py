@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedscore.contract import Contract, Role
-from fedscore.data import Rows
+from fedscore.data import Rows, read_rows
 from fedscore.errors import ContractError, DataError, ScenarioError
 from simulations import preparing, readings
 from simulations.keys import SimulatedKeys
@@ -39,7 +39,6 @@ def prepared(scenario: Path, *overrides: str, log: Log | None = None) -> tuple[P
 def read(monkeypatch: pytest.MonkeyPatch) -> list[Role]:
     """For which roles a file was read."""
     roles: list[Role] = []
-    read_rows = readings.read_rows
 
     def counted(path: Path, contract: Contract, *, role: Role) -> Rows:
         roles.append(role)
