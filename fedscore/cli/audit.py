@@ -55,7 +55,7 @@ def _audit(  # noqa: PLR0913 - the options of the command
     ] = None,
     level: Annotated[
         float | None,
-        typer.Option(help="The chance at which right code may fail the audit. [default: audit.level]"),
+        typer.Option(help="The chance at which right code may fail, for each budget. [default: audit.level]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
@@ -105,6 +105,10 @@ def _lines(found: Audit) -> Iterator[str]:
     yield "promised     lower bound of epsilon   would have  membership AUC, 95 %, of        AUC at most"
     yield " epsilon  by (eps, delta)  Gaussian         found  ordinary      outliers      by promise  verdict"
     yield from map(_beside, found.rows)
+    yield (
+        f"Right code fails with a chance of {found.terms.level:g} at most, for each budget; figures that are "
+        "only measured, and could not have failed, are not part of a verdict."
+    )
     if found.terms.trainings == 0:
         yield "The lower bound was left out: the verdict says nothing of it."
     if found.terms.shadows == 0:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedscore.contract import Contract
+from fedscore.errors import ScenarioError
 from fedscore.sums import noised_total
 from simulations.audit.bounds import attack, lower_bound_finding, lower_bounds, trainings_of
 from simulations.audit.findings import Finding, Verdict, verdict_of
@@ -82,6 +83,11 @@ def audit(
         FedscoreError: The scenario, the contract or the data cannot be used as they are.
     """
     loaded = load_scenario(scenario, overrides)
+    if len(loaded.variations) > 1:
+        raise ScenarioError(
+            f"{loaded.name} has a sweep of {len(loaded.variations)} variations; one is audited at a time: "
+            "run it with fedscore simulate, which audits all of them if it has [audit], or leave [sweep] out"
+        )
     terms = loaded.terms.audit or AuditTerms()
     ground = read_ground(loaded.terms, find_contract(loaded), find_data(loaded, data))
     rows = [

@@ -16,7 +16,8 @@ class AuditTerms(BaseModel):
     """How far an audit goes; by default a minute or two for each budget of the Taiwan scenario.
 
     Attributes:
-        level: The chance at which an audit of right code may say "failed"; all its tests share it.
+        level: The chance at which an audit of right code may say "failed"; all its tests share it, and each
+            budget has its own.
         runs: How often the program runs for the noise check: more runs see smaller errors.
         trainings: Trainings with the worst record, and as many without it, for the lower bound of epsilon;
             0 leaves it out.

@@ -20,7 +20,7 @@ from fedscore.learners.scorecard.queries import Gradient
 from fedscore.sums import noised_total
 from simulations.audit.findings import Finding, Verdict
 from simulations.audit.row import AuditRow, LowerBounds
-from simulations.audit.run import audit_scenario
+from simulations.audit.run import audit, audit_scenario
 from simulations.audit.terms import AuditTerms
 from simulations.dealing import Ground, read_ground
 from simulations.lookup import find_contract, find_data
@@ -94,6 +94,12 @@ def test_a_scenario_without_noise_has_nothing_to_audit(ground: Ground) -> None:
     contract = ground.contract.with_privacy(noise=silent.noise)
     with pytest.raises(ScenarioError, match="no noise to audit"):
         audit_scenario(replace(ground, contract=contract), epsilon=1.0, terms=AuditTerms())
+
+
+def test_a_sweep_is_not_audited_by_its_first_variation(small_experiment: Path) -> None:
+    sweep = ["sweep.split.test=[0.3, 0.4]"]
+    with pytest.raises(ScenarioError, match="has a sweep of 2 variations"):
+        audit(str(small_experiment), data=None, overrides=sweep)
 
 
 @pytest.mark.parametrize("code", ["right", "quiet", "forked"])
