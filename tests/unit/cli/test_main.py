@@ -43,6 +43,11 @@ def test_commands_are_all_registered_and_documented() -> None:
         assert f" {command} " in listed
 
 
+def test_the_help_says_what_arguments_are() -> None:
+    listed = CliRunner().invoke(main.app, ["card", "score", "--help"]).stdout
+    assert "The card file, card.json." in listed
+
+
 def run_failing(
     error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[int, str, BaseException | None]:
