@@ -76,8 +76,12 @@ def test_counts_add_up() -> None:
     whole = summary_of(GAINS, epsilon=1.0)
     assert whole.parties == 20
     assert whole.measured == whole.gain + whole.lose == 20 - sum(found.gain is None for found in GAINS)
-    assert 0 < whole.surely_gain <= whole.gain
-    assert whole.surely_lose <= whole.lose
+    sure = [found.gain.mean for found in GAINS if found.gain is not None and found.is_sure]
+    assert (whole.surely_gain, whole.surely_lose) == (
+        sum(mean > 0 for mean in sure),
+        sum(mean < 0 for mean in sure),
+    )
+    assert 0 < whole.surely_gain < whole.gain
     means = [found.gain.mean for found in GAINS if found.gain is not None]
     assert whole.quantiles == pytest.approx(np.percentile(means, [5, 25, 50, 75, 95]))
 
