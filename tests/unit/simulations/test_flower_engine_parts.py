@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,10 +19,8 @@ from clients.porter import Porter
 from fedscore.contract import Contract, Recipe
 from fedscore.data import Rows
 from fedscore.data.identity import digests_of
-from fedscore.errors import MissingExtra
 from fedscore.sums import Side
 from server.grid_transport import GridTransport
-from simulations.engines import Engine, require_engine
 from simulations.federation import EncryptionMode, FederationResult, train_alone, train_federation
 from simulations.flower_engine import engine
 from simulations.flower_engine.folder import RunFolder, Terms
@@ -206,14 +203,6 @@ def test_a_message_brings_nothing_but_the_folders_path(contract: Contract, tmp_p
     context = Context(run_id=1, node_id=7, node_config={PARTITION: 2}, state=None, run_config={})  # type: ignore[arg-type]  # is not looked at
     assert nodes(context) is NodesOfFolder(folder=str(tmp_path))(context)
     assert nodes.__getstate__() == [str(tmp_path)]
-
-
-def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
-    require_engine(Engine.IN_PROCESS)
-    with pytest.raises(MissingExtra, match=r"fedscore\[simulations\].*--engine in-process"):
-        require_engine(Engine.FLOWER)
 
 
 def test_nothing_reports_and_nobody_else_gets_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
