@@ -12,7 +12,10 @@ from fedscore.cli import main
 from fedscore.errors import DataError
 
 CONTRACT = Path(__file__).parents[3] / "simulations" / "contracts" / "taiwan.toml"
-HEAVY = ("sklearn", "scipy", "matplotlib", "torch", "opacus", "flwr", "lightgbm", "jinja2", "simulations")
+HEAVY = (
+    *("sklearn", "scipy", "matplotlib", "torch", "opacus", "flwr", "lightgbm", "ray", "jinja2"),
+    *("simulations.scenario", "simulations.simulate"),
+)
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
