@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from flwr.app import Message
 
 from fedscore.errors import ScenarioError
 from fedscore.messages import Phase
@@ -17,7 +16,7 @@ from fedscore.messages.codec import MESSAGE_TYPES
 from simulations.engines import Engine
 from simulations.fault_terms import FaultTerms
 from simulations.federation import Wire
-from simulations.in_process_grid import Fault, place_of
+from simulations.in_process_grid import Fault, fault_hook
 
 __all__ = ["silent_from", "wire_of"]
 
@@ -79,21 +78,19 @@ def wire_of(terms: FaultTerms, parties: int, *, seed: int, engine: Engine = Engi
         )
     silent = silent_from(terms, parties, seed=seed)
 
-    def fate(message: Message) -> Fault | None:
-        party = place_of(message.metadata.dst_node_id)
-        # A hello has no round yet.
-        asked = int(message.metadata.group_id)
+    def fate(party: int, kind: str, group: str) -> Fault | None:
+        # A hello is of round 0.
+        asked = int(group)
         if party >= parties:
             return None
         if asked >= silent[party]:
             return Fault.DROP
-        collecting = message.metadata.message_type == MESSAGE_TYPES[Phase.COLLECT]
-        if collecting and _unheard(terms, party, asked, seed=seed):
+        if kind == MESSAGE_TYPES[Phase.COLLECT] and _unheard(terms, party, asked, seed=seed):
             return Fault.LOSE_REPLY
         return None
 
     # Whoever answers at all has answered by the first look: nobody needs to wait for the others.
-    return Wire(fault=fate, answer_seconds=0.01)
+    return Wire(fault=fault_hook(fate), answer_seconds=0.01)
 
 
 def _unheard(terms: FaultTerms, party: int, asked: int, *, seed: int) -> bool:

@@ -22,7 +22,7 @@ from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_conte
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-__all__ = ["Fault", "FaultHook", "InProcessGrid", "place_of"]
+__all__ = ["Fault", "FaultHook", "InProcessGrid", "fault_hook", "place_of"]
 
 _RUN_ID = 1
 _SERVER_ID = 1
@@ -55,6 +55,20 @@ def place_of(node: int) -> int:
         node: Flower's identifier of it, as in a message's metadata.
     """
     return node - _FIRST_NODE
+
+
+def fault_hook(decide: Callable[[int, str, str], Fault | None]) -> FaultHook:
+    """Makes a hook of what need not know what Flower's messages look like.
+
+    Args:
+        decide: Is told a message's node, by its place in the grid, the message's type and its group.
+    """
+
+    def fate(message: Message) -> Fault | None:
+        told = message.metadata
+        return decide(place_of(told.dst_node_id), told.message_type, told.group_id)
+
+    return fate
 
 
 class InProcessGrid(Grid):
