@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,18 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedscore.contract import Contract
 from fedscore.errors import RunFailed, ScenarioError
 from fedscore.learners.agenda import Agenda
 from simulations.dealing import Ground, deal_rows, read_ground
 from simulations.engines import Engine
 from simulations.fault_terms import FaultTerms
 from simulations.faults import silent_from, wire_of
-from simulations.federation import FederationResult, train_federation
+from simulations.federation import EncryptionMode, FederationResult, train_federation
+from simulations.keys import SimulatedKeys
 from simulations.lookup import find_contract, find_data
 from simulations.outcomes import Outcome
 from simulations.results import Failure
-from simulations.runner import Job, attempt, perform
+from simulations.runner import Job, Task, attempt, perform
 from simulations.scenario import Baseline, load_scenario, parse_scenario
+from simulations.simulate import run_scenario
 from tests.unit.simulations.conftest import SCENARIO
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -205,6 +210,71 @@ def test_a_run_tells_who_was_out_of_it(ground: Ground) -> None:
     assert found.run.parties == 10
     # What everybody's rows are worth is measured on the rows of all, also of those who never came.
     assert {party.party for party in found.parties} == {party.name for party in ground.contract.parties}
+
+
+def test_encrypted_whoever_is_gone_is_gone_from_the_committee_too(
+    ground: Ground, known_keys: Callable[[Contract], SimulatedKeys]
+) -> None:
+    """Its three members are the first three parties, and all three are needed."""
+    contract = ground.contract.with_encryption(key_bits=2048)
+    dealt = deal_rows(ground, seed=1)
+    seeds = {
+        bool(gone(silent_from(terms_of(absent=1), 10, seed=seed), 0) & {0, 1, 2}): seed for seed in range(20)
+    }
+    with pytest.raises(RunFailed, match="2 committee members are present, 3 are needed to open a sum"):
+        train_federation(
+            contract,
+            dealt.training,
+            seed=1,
+            encryption=EncryptionMode.PAILLIER,
+            keys=known_keys(contract),
+            wire=wire_of(terms_of(absent=1), 10, seed=seeds[True]),
+        )
+    # In plain, nobody's absence is the committee's.
+    wire = wire_of(terms_of(absent=1), 10, seed=seeds[True])
+    assert len(train_federation(contract, dealt.training, seed=1, wire=wire).absent) == 1
+
+
+@dataclass
+class Silent:
+    """Watches an experiment and says nothing; remembers how many jobs were found done."""
+
+    found: list[int] = field(default_factory=list)
+
+    def stage(self, text: str) -> None:
+        assert text
+
+    def started(self, jobs: int, found: int) -> None:
+        assert jobs >= found
+        self.found.append(found)
+
+    def finished(self, job: Task) -> None:
+        assert isinstance(job, Job)
+
+    def noticed(self, what: str) -> None:
+        pytest.fail(what)
+
+
+def test_a_sweep_with_runs_that_cannot_end_has_all_others(small_experiment: Path, tmp_path: Path) -> None:
+    settings = (TEN, "privacy.absent=1", "privacy.epsilon=8", "split.seeds=[1]", "baselines=['local-only']")
+    loaded = load_scenario(small_experiment, [*settings, "sweep.faults.absent=[0, 1, 2]"])
+    watcher = Silent()
+    once, again = (run_scenario(loaded, tmp_path, watcher=watcher, workers=1) for _ in range(2))
+    own = {run.variation["faults.absent"]: run for run in once.results.runs if run.baseline is None}
+    assert {absent: len(run.absent) for absent, run in own.items()} == {"0": 0, "1": 1}
+    # Who trains alone is not befallen, and trained once for all variations.
+    alone = [run for run in once.results.runs if run.baseline is Baseline.LOCAL_ONLY]
+    assert len(alone) == 3
+    assert len({run.auc for run in alone}) == 1
+    assert watcher.found == [0, 4]
+    (failure,) = once.results.failures
+    assert failure.variation == {"faults.absent": "2"}
+    assert failure.reason.startswith("hello: 8 parties answered, 9 are needed; without an answer: ")
+    assert again.results == once.results
+    (told,) = csv.DictReader((tmp_path / "failures.csv").read_text(encoding="utf-8").splitlines())
+    assert told["reason"] == failure.reason
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text(encoding="utf-8").splitlines()))
+    assert own["1"].absent[0] in {row["absent"] for row in rows}
 
 
 def test_without_faults_nothing_is_waited_for_and_a_failed_run_is_a_defect(ground: Ground) -> None:
