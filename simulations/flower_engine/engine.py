@@ -15,7 +15,6 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from fedscore.card import Card
 from fedscore.contract import Contract
 from fedscore.data import Rows
 from fedscore.errors import FedscoreError, RunFailed
@@ -62,9 +61,8 @@ def train_on_flower(
     encryption: EncryptionMode = EncryptionMode.PLAIN,
     keys: SimulatedKeys | None = None,
     test_rows: Mapping[str, Rows] | None = None,
-    watched: Card | None = None,
 ) -> FederationResult:
-    """Trains or watches a card as `train_federation` does, on Flower's engine: the same openings.
+    """Trains as `train_federation` does, on Flower's engine: the same openings.
 
     Interrupted (Ctrl-C) or failed, it ends all of the engine's processes and leaves nothing behind.
 
@@ -76,7 +74,6 @@ def train_on_flower(
         encryption: Plain sums are the same integers as encrypted ones.
         keys: For `EncryptionMode.PAILLIER`: a key, its committee and their shares.
         test_rows: Test rows of every party, if the contract has an evaluation.
-        watched: The finished card, if the contract watches one.
 
     Returns:
         What the run gave; `seconds` with the engine's start and end. Nothing is known of how long the nodes'
@@ -93,7 +90,6 @@ def train_on_flower(
         seed=seed,
         encryption=encryption,
         keys=keys,
-        watched=watched,
         evaluates=test_rows is not None,
     )
     with _private_folder() as path:
@@ -118,10 +114,11 @@ def _elsewhere(task: Task) -> FederationResult:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=engine_process, args=(task, sender), name="flower-engine")
-    with _environment(task.folder / "flower"):
-        process.start()
-    sender.close()
     try:
+        with _environment(task.folder / "flower"):
+            process.start()
+        # Else nobody would notice that the other end is closed.
+        sender.close()
         outcome = receiver.recv()
     except EOFError:
         wait([process.sentinel])
@@ -156,7 +153,8 @@ def _signalled(group: int, number: int) -> bool:
     """Sends a signal to a process group; 0 only asks whether there is one."""
     try:
         os.killpg(group, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
+        # macOS permits no signal to those that have ended and were not yet collected.
         return False
     return True
 

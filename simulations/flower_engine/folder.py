@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from clients.memory import FileMemory
-from fedscore.card import Card
 from fedscore.contract import Contract
 from fedscore.data import Rows
 from fedscore.data.rows import Identifiers
@@ -33,7 +32,6 @@ class Terms:
         seed: Of the noise.
         encryption: Whether sums are encrypted.
         keys: A key, its committee and their shares, if they are; all holders are one here.
-        watched: The finished card, if the contract watches one.
         evaluates: Whether there are test rows.
     """
 
@@ -41,12 +39,11 @@ class Terms:
     seed: int
     encryption: EncryptionMode
     keys: SimulatedKeys | None
-    watched: Card | None
     evaluates: bool
 
     def participants(self) -> Participants:
         """Who takes part."""
-        return Participants(self.contract, encryption=self.encryption, keys=self.keys, watched=self.watched)
+        return Participants(self.contract, encryption=self.encryption, keys=self.keys)
 
     def to_json(self) -> str:
         """As text, for the other processes."""
@@ -56,7 +53,6 @@ class Terms:
                 "seed": self.seed,
                 "encryption": self.encryption.value,
                 "keys": self.keys.to_texts() if self.keys is not None else None,
-                "watched": self.watched.to_json() if self.watched is not None else None,
                 "evaluates": self.evaluates,
             }
         )
@@ -70,7 +66,6 @@ class Terms:
             seed=fields["seed"],
             encryption=EncryptionMode(fields["encryption"]),
             keys=SimulatedKeys.from_texts(tuple(fields["keys"])) if fields["keys"] is not None else None,
-            watched=Card.model_validate_json(fields["watched"]) if fields["watched"] is not None else None,
             evaluates=fields["evaluates"],
         )
 

@@ -15,7 +15,7 @@ from fedscore.sums import Side
 from simulations.flower_engine.folder import RunFolder
 from simulations.flower_engine.memory import NodeMemory
 
-__all__ = ["NodesOfFolder"]
+__all__ = ["PARTITION", "NodesOfFolder"]
 
 PARTITION = "partition-id"
 """All that Flower's engine tells its nodes apart by: their number, from 0."""

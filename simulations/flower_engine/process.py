@@ -24,6 +24,8 @@ from simulations.participants import FederationResult
 __all__ = ["Task", "engine_process"]
 
 _POLL_SECONDS = 0.05
+_ANSWER_SECONDS = 24 * 3600.0
+"""In one process the server waits for as long as its nodes take, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,11 @@ def _run(task: Task) -> FederationResult:
 
     def server(grid: Grid, stopping: Callable[[], bool]) -> FederationResult:
         transport = GridTransport(
-            grid, signer=participants.operator, poll_seconds=_POLL_SECONDS, stopping=stopping
+            grid,
+            signer=participants.operator,
+            poll_seconds=_POLL_SECONDS,
+            timeout_seconds=_ANSWER_SECONDS,
+            stopping=stopping,
         )
         return participants.run(transport)
 

@@ -21,7 +21,7 @@ from fedscore.data import Rows
 from fedscore.data.identity import digests_of
 from fedscore.sums import Side
 from server.grid_transport import GridTransport
-from simulations.federation import EncryptionMode, FederationResult, train_alone, train_federation
+from simulations.federation import EncryptionMode, FederationResult, train_federation
 from simulations.flower_engine import engine
 from simulations.flower_engine.folder import RunFolder, Terms
 from simulations.flower_engine.nodes import PARTITION, NodesOfFolder, _House
@@ -45,7 +45,7 @@ def rows_of(contract: Contract, count: int, seed: int) -> dict[str, Rows]:
 
 
 def terms_of(contract: Contract, **others: Any) -> Terms:  # noqa: ANN401 - other terms
-    plain = {"seed": 4, "encryption": EncryptionMode.PLAIN, "keys": None, "watched": None, "evaluates": True}
+    plain = {"seed": 4, "encryption": EncryptionMode.PLAIN, "keys": None, "evaluates": True}
     return Terms(contract=contract, **{**plain, **others})
 
 
@@ -151,20 +151,13 @@ def test_what_a_node_remembers_is_in_its_folder_alone(
 
 
 def test_terms_come_back_as_they_were(contract: Contract, small_keys: SimulatedKeys) -> None:
-    trained_card = train_alone(contract, rows_of(contract, 300, 1)["north"]).card
-    terms = terms_of(
-        contract, encryption=EncryptionMode.PAILLIER, keys=small_keys, watched=trained_card, evaluates=False
-    )
+    terms = terms_of(contract, encryption=EncryptionMode.PAILLIER, keys=small_keys, evaluates=False)
     back = Terms.from_json(terms.to_json())
     assert back.contract.hash() == contract.hash()
     assert back.keys is not None
     assert back.keys.to_texts() == small_keys.to_texts()
-    assert (back.watched, back.evaluates, back.seed, back.encryption) == (
-        trained_card,
-        False,
-        4,
-        EncryptionMode.PAILLIER,
-    )
+    assert (back.evaluates, back.seed, back.encryption) == (False, 4, EncryptionMode.PAILLIER)
+    assert Terms.from_json(terms_of(contract).to_json()).keys is None
 
 
 @pytest.mark.parametrize("kind", ["texts", "digests", "persons", "nobody"])
