@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from fedscore.contract import Contract, EvaluationTerms, GradeTerms, NeuralTerms, NoiseMode, Training
+from fedscore.contract import Contract, EvaluationTerms, GradeTerms, NeuralTerms, NoiseMode, Recipe, Training
 from fedscore.data import Rows
 from fedscore.errors import ScenarioError
 from fedscore.sums import Query, Side, SumRequest, Update, noised_total
@@ -250,3 +250,19 @@ def test_a_neural_model_in_shared_training_is_audited_like_a_card(
         attack(neural, together, together, worst, seed=2, source=SeededSource(2)), 10, processes=1
     )
     assert 0.5 * Promise.of(neural).mu < found.mu <= Promise.of(neural).mu
+
+
+def test_the_filtered_card_is_audited_like_the_plain_one(
+    tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
+) -> None:
+    filtered = tiny_contract.with_privacy(epsilon=EPSILON).with_recipe(Recipe.FILTERED)
+    rows = {party.name: make_rows(60, seed) for seed, party in enumerate(filtered.parties)}
+    run = draw_run(filtered, rows, rows, number=0, source=SeededSource(3), processes=1)
+    worst = worst_records(run, filtered, seed=1)
+    assert {one.verdict for one in sensitivity_findings(worst)} == {Verdict.PASSED}
+    assert Verdict.FAILED not in {one.verdict for one in noise_findings([run], filtered, level=0.001)}
+    together = Rows.concatenate(list(rows.values()))
+    found = trainings_of(
+        attack(filtered, together, together, worst, seed=2, source=SeededSource(2)), 10, processes=1
+    )
+    assert 0.8 * Promise.of(filtered).mu < found.mu <= Promise.of(filtered).mu
