@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -24,6 +25,7 @@ from simulations.participants import FederationResult
 __all__ = ["Task", "engine_process"]
 
 _POLL_SECONDS = 0.05
+_TIDY_SECONDS = 10.0
 _ANSWER_SECONDS = 24 * 3600.0
 """In one process the server waits for as long as its nodes take, too."""
 
@@ -68,7 +70,10 @@ def _end_with_parent(folder: Path) -> None:
     if parent is None:
         return
     parent.join()
-    shutil.rmtree(folder, ignore_errors=True)
+    # Actors are still at work: what they write meanwhile goes in the next turn.
+    deadline = time.monotonic() + _TIDY_SECONDS
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 
