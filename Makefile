@@ -55,7 +55,7 @@ bench: install ## measure encrypted sums beside stock phe, forty rounds of them,
 	$(BIN)/python -m benchmarks.online_scoring
 	$(BIN)/python -m benchmarks.batch_scoring
 
-paper: install ## make the tables of docs/accuracy.md and docs/guide-researcher.md again; takes hours
+paper: install ## make the tables of docs/accuracy.md and docs/guide-researcher.md again; takes an hour
 	$(BIN)/python -m simulations.paper
 
 clean: ## remove what was built here, .venv included; results in runs/ stay

@@ -65,7 +65,8 @@ def main(
 ) -> None:
     """Run what the tables of docs/accuracy.md and docs/guide-researcher.md show, and write them there.
 
-    Everything takes hours on two cores. What was run before with the same code is not run again.
+    Everything takes about an hour of one processor, and docs/accuracy.md a quarter of that. What was run
+    before with the same code is not run again.
     """
     try:
         tables = chosen(only or ())

@@ -84,7 +84,7 @@ def test_no_other_document_has_a_place(path: Path) -> None:
 
 @pytest.mark.parametrize("table", TABLES, ids=attrgetter("name"))
 def test_a_document_shows_the_rows_the_columns_and_the_commands_of_the_definition(table: Table) -> None:
-    """Everything of it but the figures, which take hours."""
+    """Everything of it but the figures, which take long."""
     shown = tables_in((REPOSITORY / table.document).read_text(encoding="utf-8"))[table.name]
     lines = [line.strip()[1:-1].split("|") for line in shown.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in lines[0]] == ["", *table.columns]
