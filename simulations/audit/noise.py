@@ -44,8 +44,8 @@ from simulations.audit.shares import DrawnRun, DrawnSum, honest_parties
 
 __all__ = ["LONG_ENOUGH", "NEEDED_RATIO", "noise_findings"]
 
-LONG_ENOUGH = 100
-"""A share of so many numbers lies along itself by ten standard deviations, which no chance makes of two."""
+LONG_ENOUGH = 50
+"""Shares of so many numbers are compared one by one: each lies along itself by seven standard deviations."""
 
 NEEDED_RATIO = 0.2
 """A test must find noise with a fifth of its variance (noise ÷ √5), or it has no power."""

@@ -33,7 +33,7 @@ from simulations.audit.sources import SeededSource
 from simulations.audit.workers import spread
 
 EPSILON = 8.0
-COUNT = 120
+COUNT = 100
 SURELY = 0.9995
 
 _Integers = npt.NDArray[np.int64]
