@@ -108,12 +108,14 @@ class Correction:
     Attributes:
         centre: The log-odds that the slope leaves as they are.
         slope: By what the distance from the centre is multiplied; positive.
+        deviation: Of the slope, by the noise in what was measured.
         intercept: In log-odds, added to the intercept.
         offsets: The same for each role's offset.
     """
 
     centre: float
     slope: float
+    deviation: float
     intercept: float
     offsets: Mapping[Role, float]
 
@@ -135,11 +137,18 @@ def correction_of(level: Level, released: Released, marginals: Marginals, *, fre
     crosses = crosses * _kept(_EXPECTED_DEVIATION * curvatures, deviation)
     excess, curvature = _of_slope(released, float(crosses[0]), float(curvatures[0]))
     excess -= _FREEDOM_SEEN * freedom / (2.0 * level.spread)
-    move = _shrunk(excess, curvature, deviation, 2.0 * level.spread * _PRIOR_SLOPE)
-    slope = float(np.clip(1.0 + move / (2.0 * level.spread), _LEAST_SLOPE, _LARGEST_SLOPE))
-    excesses = excesses - 2.0 * level.spread * (slope - 1.0) * crosses
+    width = 2.0 * level.spread
+    move = _shrunk(excess, curvature, deviation, width * _PRIOR_SLOPE)
+    slope = float(np.clip(1.0 + move / width, _LEAST_SLOPE, _LARGEST_SLOPE))
+    excesses = excesses - width * (slope - 1.0) * crosses
     intercept, offsets = _shifts(excesses, deviation, marginals)
-    return Correction(centre=level.centre, slope=slope, intercept=intercept, offsets=offsets)
+    return Correction(
+        centre=level.centre,
+        slope=slope,
+        deviation=_shrunk(deviation, curvature, deviation, width * _PRIOR_SLOPE) / width,
+        intercept=intercept,
+        offsets=offsets,
+    )
 
 
 def _of_slope(released: Released, cross: float, whole: float) -> tuple[float, float]:

@@ -186,6 +186,7 @@ class Filtered:
             noise=np.concatenate([[0.0], marginals.noise])[free],
             tables=np.concatenate([[-1], np.repeat(np.arange(len(layout.axes)), layout.axes.sizes)])[free],
         )
+        covariance += (correction.deviation / correction.slope) ** 2 * np.outer(parameters, parameters)
         card = self._card(parameters, covariance[1:, 1:], layout, marginals)
         return (yield from finished(card, self.contract))
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from fedscore.card import Card
-from fedscore.contract import Contract, NoiseMode, Party, Role, parse_contract
+from fedscore.contract import Contract, NoiseMode, Party, Recipe, Role, parse_contract
 from fedscore.data import Rows, read_rows
 from simulations.randomness import SeededRandomness
 from tests.evaluations import open_all, product_contract, product_rows
@@ -20,9 +20,9 @@ Floats = npt.NDArray[np.float64]
 REPLICATES = 60
 
 
-@pytest.fixture(scope="module")
-def contract(tiny_text: str) -> Contract:
-    contract = product_contract(tiny_text)
+@pytest.fixture(scope="module", params=list(Recipe))
+def contract(tiny_text: str, request: pytest.FixtureRequest) -> Contract:
+    contract = product_contract(tiny_text).with_recipe(request.param)
     return contract.model_copy(update={"evaluation": None, "groups": ()})
 
 
