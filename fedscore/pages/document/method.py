@@ -31,6 +31,8 @@ _FILTERED_SUMS = {
     "curvature": "how sharply the fit depends on the points",
     "gradient": "in which direction the points of all cells improve; each is a measurement, and a Kalman "
     "filter, which knows its noise, joins them all",
+    "level": "how far the mean probability lies from the bad rate, and whether scores lie as far apart as "
+    "outcomes do: the intercept moves, and all points are multiplied by one factor",
 }
 _NUMBERED = re.compile(r"^(.*?) \d+$")
 
