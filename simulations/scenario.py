@@ -71,7 +71,7 @@ class Baseline(StrEnum):
     """The scenario's learner, where every party adds the whole noise."""
 
     SCORECARD = "scorecard"
-    """The federated scorecard, for scenarios of another learner."""
+    """The federated scorecard of the plain recipe, for scenarios of another learner."""
 
     NEURAL_SHARED = "neural-shared"
     """The neural model, trained by sums with shared noise; with the scenario's terms, or the usual ones."""

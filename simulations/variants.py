@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedscore.contract import Contract, NeuralTerms, NoiseMode, Training
+from fedscore.contract import Contract, NeuralTerms, NoiseMode, Recipe, Training
 from simulations.learner_terms import noise_of, trained_by
 from simulations.scenario import Baseline, Scenario
 
@@ -37,7 +37,7 @@ def contract_of(
     if baseline is Baseline.LOCAL_NOISE:
         return contract.with_privacy(noise=NoiseMode.LOCAL)
     if baseline is Baseline.SCORECARD:
-        return _with_learner(contract, None, scenario)
+        return _with_learner(contract, None, scenario).with_recipe(Recipe.PLAIN)
     if baseline in _WAYS:
         return _with_learner(contract, trained_by(neural_terms(scenario), _WAYS[baseline]), scenario)
     own = scenario.learner.neural

@@ -86,7 +86,7 @@ class Contract(Term):
     """What is done: "scorecard" and "neural" train, "monitoring" watches a finished card."""
 
     scorecard: ScorecardTerms | None = None
-    """How a scorecard is trained; belongs to learner = "scorecard". Without it, by the plain recipe."""
+    """How a scorecard is trained; belongs to learner = "scorecard". Without it, by the filtered recipe."""
 
     neural: NeuralTerms | None = None
     """The neural model and its training; belongs to learner = "neural"."""

@@ -57,6 +57,11 @@ key_bits = 3072
 #: committee = { members = 7, threshold = 5, colluding_members = 1 }
 #: ceremony = ""
 
+# Which program makes the card: "filtered" if nothing is said, or "plain", whose attributes are fewer and
+# coarser, and whose steps are the textbook's.
+#: [scorecard]
+#: recipe = "plain"
+
 # Grades and calibration, for a twentieth of the training's budget. Either by shares of the customers, or by
 # the bad rate that each grade but the last may have: largest_bad_rates = [0.01, 0.03, 0.1].
 [grades]

@@ -30,6 +30,7 @@ from fedscore.learners.filtered.program import Filtered
 from fedscore.learners.filtered.queries import Columns, Curvature, Gradient, Histogram, Model, Moments
 from fedscore.learners.filtered.settings import Settings
 from fedscore.learners.filtered.smoothing import smooth_log_odds, smoothing_precision
+from fedscore.learners.scorecard.program import Scorecard
 from fedscore.metrics import auc
 from fedscore.sums import NOT_COUNTED, Query, Released
 from privacy.paillier.ceremony import unsafe_deal_from_primes
@@ -73,10 +74,13 @@ def one_of_each(contract: Contract, seed: int) -> dict[str, Query]:
 
 
 def test_the_contract_chooses_the_program(contract: Contract, tiny_contract: Contract) -> None:
+    plain = contract.with_recipe(Recipe.PLAIN)
     assert isinstance(program_of(contract), Filtered)
-    assert not isinstance(program_of(tiny_contract), Filtered)
-    assert contract.hash() != tiny_contract.hash()
-    assert contract.with_recipe(Recipe.PLAIN).recipe is tiny_contract.recipe is Recipe.PLAIN
+    assert isinstance(program_of(plain), Scorecard)
+    assert contract.hash() != plain.hash()
+    # Who names no recipe gets the filtered card.
+    assert tiny_contract.scorecard is None
+    assert isinstance(program_of(tiny_contract), Filtered)
 
 
 def test_shares_add_up_and_the_price_is_the_contracts(contract: Contract) -> None:
