@@ -88,7 +88,7 @@ def test_filled_in_it_is_a_contract() -> None:
 
 def test_what_is_offered_can_be_taken() -> None:
     text = propose(SHOP, name="shop").text
-    known = {"consent", "groups", "parties"}
+    known = {"consent", "groups", "parties", "scorecard"}
     for block in re.findall(r"^#: \[+(\w+)\]+$", text, flags=re.MULTILINE):
         assert block in known
     taken = filled_in(text).replace("#: person =", "person =").replace("#: rows_per", "rows_per")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from fedscore.contract import Contract
+from fedscore.contract import Contract, Recipe
 from fedscore.data import Rows
 from fedscore.learners.scorecard.axes import Axes
 from fedscore.learners.scorecard.evidence import Evidence, weigh
@@ -20,6 +20,11 @@ from fedscore.learners.scorecard.refinement import LARGEST_MOVE, Refinement
 from fedscore.learners.scorecard.regression import Preconditioner
 from fedscore.learners.scorecard.settings import Settings
 from simulations.federation import train_federation
+
+
+@pytest.fixture(scope="module")
+def tiny_contract(tiny_contract: Contract) -> Contract:
+    return tiny_contract.with_recipe(Recipe.PLAIN)
 
 
 @pytest.fixture(scope="module")

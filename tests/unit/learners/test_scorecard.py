@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedscore.contract import Contract, Direction, Role
+from fedscore.contract import Contract, Direction, Recipe, Role
 from fedscore.data import Rows
 from fedscore.errors import DataError
 from fedscore.learners.scorecard.axes import Axes
@@ -20,6 +20,11 @@ from fedscore.learners.scorecard.settings import Settings
 from fedscore.metrics import auc
 from fedscore.sums import Query
 from simulations.federation import train_alone, train_federation
+
+
+@pytest.fixture(scope="module")
+def tiny_contract(tiny_contract: Contract) -> Contract:
+    return tiny_contract.with_recipe(Recipe.PLAIN)
 
 
 def one_of_each(contract: Contract, seed: int) -> dict[str, Query]:

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from fedscore.card import PrivacyRecord
-from fedscore.contract import Contract, NoiseMode
+from fedscore.contract import Contract, NoiseMode, Recipe
 from fedscore.errors import BudgetExhausted
 from fedscore.learners.agenda import Agenda
 from fedscore.learners.program import Steps
@@ -20,6 +20,12 @@ from fedscore.sums import PlannedSum, Side, SumRequest
 from privacy.dp.accounting import gaussian_mu
 from privacy.dp.discrete_lemma import gaussian_bound
 from privacy.dp.events import Composed, DistributedGaussian, NonPrivate
+
+
+@pytest.fixture(scope="module")
+def tiny_contract(tiny_contract: Contract) -> Contract:
+    return tiny_contract.with_recipe(Recipe.PLAIN)
+
 
 RUN = "ab" * 16
 
