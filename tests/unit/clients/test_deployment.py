@@ -431,7 +431,7 @@ def test_node_check_shows_rounds_and_price_and_sends_nothing(folder: Path) -> No
     accept(folder)
     done = CliRunner().invoke(app, ["node", "check", str(folder / "node.toml")])
     assert done.exit_code == 0, done.output
-    assert "residuals 1 to 3" in done.stdout
+    assert "gradient 1 to 5" in done.stdout
     assert "epsilon 0.99" in done.stdout
     assert "nothing was sent" in done.stdout
     record = CeremonyRecord.from_json((folder / "ceremony.json").read_text())

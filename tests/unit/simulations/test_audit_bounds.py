@@ -57,7 +57,8 @@ def silent_once(
 @pytest.fixture(scope="module")
 def contract(tiny_contract: Contract) -> Contract:
     grades = GradeTerms(names=("A", "B"), shares=(0.5,))
-    return tiny_contract.with_grades(grades).with_evaluation(EvaluationTerms()).with_privacy(epsilon=EPSILON)
+    plain = tiny_contract.with_recipe(Recipe.PLAIN)
+    return plain.with_grades(grades).with_evaluation(EvaluationTerms()).with_privacy(epsilon=EPSILON)
 
 
 Attacker = Callable[[Contribute], Attack]

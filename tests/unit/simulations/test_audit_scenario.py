@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import audit_power
-from fedscore.contract import Contract
+from fedscore.contract import Contract, Recipe
 from fedscore.data import Rows
 from fedscore.errors import ScenarioError
 from fedscore.learners.agenda import Agenda
@@ -138,7 +138,7 @@ def test_the_unclipped_gradient_is_the_gradient_without_its_clip(
     tiny_contract: Contract, make_rows: Callable[[int, int], Rows]
 ) -> None:
     rows = make_rows(300, 1)
-    agenda = Agenda(tiny_contract, run="0" * 32)
+    agenda = Agenda(tiny_contract.with_recipe(Recipe.PLAIN), run="0" * 32)
     openings: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
     while True:
         query, request = agenda.next_sum(openings)
