@@ -55,7 +55,7 @@ def nearly_noiseless(request: SumRequest) -> SumRequest:
     return replace(
         request,
         scale=1000,
-        sensitivity_squared=4 * 1000**2,
+        sensitivity_squared=request.sensitivity_squared // request.scale**2 * 1000**2,
         share_variance=100,
         max_abs=layout.max_abs,
         width=layout.width,
@@ -108,7 +108,7 @@ def test_a_node_that_takes_the_servers_word_shows_its_counts(
     query, _ = server.agenda().next_sum(())
     assert isinstance(query, Query)
     counts = query.contributions(make_rows(200, 0)).lattice_total(
-        scale=1, limit_squared=4, dimension=len(nothing)
+        scale=1, limit_squared=turn.envelope.request.sensitivity_squared // 1000**2, dimension=len(nothing)
     )
     assert (stolen / 1000).round().astype(int).tolist() == counts.tolist()
     assert counts[:12].sum() >= 200

@@ -262,7 +262,7 @@ def test_a_run_with_two_liars_ends_with_a_card_of_the_true_sums(federation: Node
     assert result.liars == ("south", "agency")
     assert result.abandoned == 0
     assert result.trained.privacy is not None
-    assert [notice.split(":")[0] for notice in told.notices] == ["histogram", "gradient 2"]
+    assert [notice.split(":")[0] for notice in told.notices] == ["histogram", "gradient 1"]
     asks = {ask.round: ask for _, ask in federation.asked if ask.phase is Phase.OPEN}
     for number, opening in enumerate(result.openings, start=1):
         assert opening.tolist() == true_sum(federation, reader, asks[number])

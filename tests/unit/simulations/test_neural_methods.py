@@ -100,7 +100,7 @@ def test_local_training_is_a_baseline_of_shared_training_and_the_other_way_round
 def test_the_card_beside_a_neural_model_is_that_of_its_own_scenario(
     small_experiment: Path, ground: Ground
 ) -> None:
-    card = perform(job(), ground_of(small_experiment), None).run
+    card = perform(job(), ground_of(small_experiment, 'learner.recipe="plain"'), None).run
     assert card.learner == "scorecard"
     for other in (ground, ground_of(small_experiment, LOCAL)):
         assert without_time(perform(job(Baseline.SCORECARD), other, None).run) == without_time(card)
