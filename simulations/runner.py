@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from threadpoolctl import threadpool_limits
@@ -22,6 +22,7 @@ from simulations.audit.run import audit_scenario
 from simulations.audit.terms import AuditTerms
 from simulations.dealing import Ground, deal_rows
 from simulations.engines import Engine
+from simulations.environment import inherited
 from simulations.federation import EncryptionMode
 from simulations.keys import SimulatedKeys
 from simulations.naive_baseline import naive_flower_opacus
@@ -314,19 +315,9 @@ def available_processors() -> int:
     return os.cpu_count() or 1
 
 
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
+def _one_thread_each() -> AbstractContextManager[None]:
     """Keep numerical libraries of child processes, which read this when they are loaded, to one thread."""
-    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
-    os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    return inherited(dict.fromkeys(_THREAD_LIMITS, "1"))
 
 
 _here: list[tuple[Sequence[Ground], Mapping[int, SimulatedKeys], str]] = []

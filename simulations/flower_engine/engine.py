@@ -10,6 +10,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -19,6 +20,7 @@ from fedscore.contract import Contract
 from fedscore.data import Rows
 from fedscore.errors import FedscoreError, RunFailed
 from simulations.engines import Engine, require_engine
+from simulations.environment import inherited
 from simulations.flower_engine.folder import RunFolder, Terms
 from simulations.flower_engine.process import Task, engine_process
 from simulations.keys import SimulatedKeys
@@ -159,17 +161,6 @@ def _signalled(group: int, number: int) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def _environment(home: Path) -> Iterator[None]:
+def _environment(home: Path) -> AbstractContextManager[None]:
     """What a process inherits that is started meanwhile; Flower keeps its own files in `home`."""
-    settings = {**_SETTINGS, "RAY_AUTH_TOKEN": secrets.token_hex(32), "FLWR_HOME": str(home)}
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    return inherited({**_SETTINGS, "RAY_AUTH_TOKEN": secrets.token_hex(32), "FLWR_HOME": str(home)})
