@@ -49,6 +49,17 @@ class Filter:
         self._information = self._prior.copy()
         self._floor = _LEAST_NOISE**2 * records
         self._forget, self._largest = settings.forget, settings.largest_move
+        self._known: tuple[_Floats, _Floats, _Floats] | None = None
+
+    def _gained(self, variances: _Floats) -> tuple[_Floats, _Floats]:
+        """What a measurement is worth to each parameter, and what it adds to the information.
+
+        Rounds with the same noise share one: this product is most of a round's work.
+        """
+        if self._known is None or not np.array_equal(self._known[0], variances):
+            gain = (self._response / (variances + self._floor)[:, None]).T
+            self._known = variances.copy(), gain, gain @ self._response
+        return self._known[1:]
 
     def move(self, deviation: _Floats, measured: _Floats, variances: _Floats) -> _Floats:
         """Takes a round's measurement, and says how far the card moves for it.
@@ -58,9 +69,9 @@ class Filter:
             measured: [measurements], the noisy gradient.
             variances: [measurements], of its noise.
         """
-        gain = (self._response / (variances + self._floor)[:, None]).T
+        gain, gained = self._gained(variances)
         kept = self._forget * (self._information - self._prior)
-        self._information = kept + self._prior + gain @ self._response
+        self._information = kept + self._prior + gained
         innovation = measured - self._mapping @ (self._prior @ deviation)
         move = np.linalg.solve(self._information, gain @ innovation)
         # Relative to the intercept's curvature: by how much the scores of records move.
