@@ -22,7 +22,7 @@ from fedscore.learners.scorecard.settings import Settings
 from simulations.federation import train_federation
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tiny_contract(tiny_contract: Contract) -> Contract:
     return tiny_contract.with_recipe(Recipe.PLAIN)
 

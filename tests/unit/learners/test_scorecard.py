@@ -22,7 +22,7 @@ from fedscore.sums import Query
 from simulations.federation import train_alone, train_federation
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tiny_contract(tiny_contract: Contract) -> Contract:
     return tiny_contract.with_recipe(Recipe.PLAIN)
 

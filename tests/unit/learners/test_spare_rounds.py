@@ -22,7 +22,7 @@ from privacy.dp.discrete_lemma import gaussian_bound
 from privacy.dp.events import Composed, DistributedGaussian, NonPrivate
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tiny_contract(tiny_contract: Contract) -> Contract:
     return tiny_contract.with_recipe(Recipe.PLAIN)
 

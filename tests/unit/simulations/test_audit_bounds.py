@@ -163,6 +163,7 @@ def test_noise_that_is_too_small_is_found_to_break_it(
     assert lower_bound_finding(found, Promise.of(contract)).verdict is Verdict.FAILED
 
 
+@pytest.mark.slow
 def test_a_sum_without_noise_gets_all_the_weight(bound: Callable[[Contribute], LowerBounds]) -> None:
     found = bound(silent_once)
     assert found.epsilon == found.most
@@ -203,6 +204,7 @@ def test_progress_is_told_to_the_end() -> None:
     assert told[-1] == 40
 
 
+@pytest.mark.slow
 def test_local_noise_leaves_one_share(contract: Contract, make_rows: Callable[[int, int], Rows]) -> None:
     local = contract.with_privacy(noise=NoiseMode.LOCAL)
     rows = {party.name: make_rows(80, seed) for seed, party in enumerate(local.parties)}

@@ -114,6 +114,7 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
+@pytest.mark.slow
 @needs_proc
 def test_the_engine_opens_what_one_process_opens(
     contract: Contract, temporary: Path, groups: list[int]

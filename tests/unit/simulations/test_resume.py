@@ -245,6 +245,7 @@ def test_a_changed_data_file_is_another_experiment(small_experiment: Path, tmp_p
     assert found[0][1] == found[1][1] == found[3][1] != found[2][1]
 
 
+@pytest.mark.slow
 def test_an_encrypted_experiment_goes_on_under_another_key(
     small_experiment: Path,
     tmp_path: Path,
